@@ -1,0 +1,231 @@
+"""One sound on the monitor: heard, seen, corrected, undone. Each editor remembers the state that its person was shown."""
+
+import streamlit as st
+
+from app import session
+from app.player import Heard, player
+from app.routes import media_url
+from app.tag_editor import edited, tag_editor
+from app.text import ago, clock, plain
+from core.errors import EarmarkError
+from core.id2prediction import Event, SoundState, overruled, review, undo
+from core.workspace import WorkspaceError
+
+
+def sound_card(sound_id: str, vocabulary: list[str]) -> None:
+    """The card of one sound."""
+    with st.container(border=True, key=f"sound-{sound_id.replace(':', '-')}"):
+        _card(sound_id, vocabulary)
+
+
+@st.fragment
+def _card(sound_id: str, vocabulary: list[str]) -> None:
+    state = session.workspace().sound(sound_id)
+    if state is None or state.withdrawn:
+        st.caption("This sound has been withdrawn.")
+        return
+    listen, correct = st.columns([3, 2], gap="medium")
+    with listen:
+        _player(state)
+    with correct:
+        _editor(state, vocabulary)
+
+
+def _player(state: SoundState) -> None:
+    player(
+        key=f"player-{state.sound_id}",
+        audio_url=media_url(state.media.audio),
+        picture_url=media_url(state.media.spectrogram),
+        title=state.sound.title,
+        facts=_facts(state),
+        seconds=state.sound.seconds,
+        suggestions=state.suggestions,
+        heard=_heard(state),
+    )
+
+
+def _facts(state: SoundState) -> str:
+    sound = state.sound
+    channels = {0: "", 1: "mono", 2: "stereo"}.get(sound.channels, f"{sound.channels} channels")
+    parts = [sound.author and f"by {sound.author}", clock(sound.seconds), sound.container, channels, sound.license, ago(state.arrived)]
+    return " · ".join(part for part in parts if part)
+
+
+def _heard(state: SoundState) -> Heard | None:
+    """When the suggested tags were heard, if the sidecar of that prediction is there."""
+    if state.model is None:
+        return None
+    arrays = session.workspace().sidecar(state.sound_id, state.model)
+    if arrays is None or not {"times", "activations"} <= arrays.keys():
+        return None
+    tags = _vocabulary_of(state)
+    columns = [tags[one.tag] for one in state.suggestions if one.tag in tags]
+    if len(columns) != len(state.suggestions) or arrays["activations"].shape[1] != len(tags):
+        return None
+    return Heard(arrays["times"].astype(float), arrays["activations"][:, columns].astype(float))
+
+
+def _vocabulary_of(state: SoundState) -> dict[str, int]:
+    model = state.model
+    return _tag_columns(model.name, model.version, model.fingerprint) if model else {}
+
+
+@st.cache_resource(show_spinner=False, max_entries=20)
+def _tag_columns(name: str, version: int, fingerprint: str) -> dict[str, int]:
+    """Which column of the activations belongs to which tag; empty if that model version is not here any more."""
+    from core.id2prediction import ModelRef
+    from core.model import bundle
+
+    try:
+        folder = session.workspace().pull(ModelRef(name=name, version=version, fingerprint=fingerprint))
+        return {tag: index for index, tag in enumerate(bundle.load(folder).vocabulary)}
+    except EarmarkError:
+        return {}
+
+
+def _editor(now: SoundState, vocabulary: list[str]) -> None:
+    """Chips and buttons. The person edits the state that they were shown, until they save it or have nothing unsaved."""
+    may_not = session.viewer().may_not_edit
+    shown = _shown(now)
+    key = _editor_key(shown)
+    edit = tag_editor(key, shown.tags, vocabulary, disabled=bool(may_not))
+    if shown.last.event_id != now.last.event_id:
+        st.caption(f":material/group: {plain(now.last.actor)} has changed this sound since; your changes will be laid over theirs.")
+    if not may_not:
+        _buttons(now, changed=edit.changed)
+    _status(now)
+
+
+def _buttons(now: SoundState, *, changed: bool) -> None:
+    sound_id = now.sound_id
+    with st.container(horizontal=True, gap="small"):
+        st.button("Save", key=f"save-{sound_id}", type="primary", disabled=not changed, on_click=_save, args=(sound_id,), icon=":material/check:")
+        st.button(
+            "All correct" if not changed else "Save, rest is correct",
+            key=f"accept-{sound_id}",
+            on_click=_save,
+            args=(sound_id, True),
+            icon=":material/done_all:",
+            help="Say of each of these tags that it is right",
+            disabled=not now.tags and not changed,
+        )
+        last = _last_review(now)
+        st.button(
+            "Undo",
+            key=f"undo-{sound_id}",
+            type="tertiary",
+            icon=":material/undo:",
+            disabled=last is None,
+            on_click=_undo,
+            args=(sound_id, last.event_id if last else ""),
+            help=f"Take back the review by {plain(last.actor)}" if last else "Nothing to take back",
+        )
+
+
+def _status(now: SoundState) -> None:
+    note = st.session_state.get(_note_key(now.sound_id))
+    if note:
+        st.markdown(note)
+    last = _last_review(now)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if last:
+            st.caption(f":material/verified: Reviewed by {plain(last.actor)}, {ago(last.time)}")
+        elif now.tags:
+            st.caption(f":material/auto_awesome: Suggested by {plain(str(now.model or 'an import'))}, not reviewed")
+        else:
+            st.caption(":material/auto_awesome: The model is not sure of any tag")
+        with st.popover("History", type="tertiary"):
+            for event in reversed(session.workspace().events(now.sound_id)):
+                st.markdown(f"**{ago(event.time)}**, {_in_words(event)}")
+
+
+def _in_words(event: Event) -> str:
+    """An event as half a sentence of Markdown."""
+    payload, actor = event.payload, plain(event.actor)
+    if event.kind == "predicted":
+        tags = ", ".join(f"{plain(one.tag)} {one.probability:.0%}" for one in payload.top)
+        return f"{plain(str(payload.model))} heard {tags}"
+    if event.kind in ("reviewed", "published"):
+        return f"{actor} {plain(_decisions_in_words(payload.decisions))}"
+    if event.kind == "imported":
+        return f"imported from {plain(payload.file or 'a file')}: {plain(', '.join(payload.tags))}"
+    return {"undone": f"{actor} took a change back", "withdrawn": f"withdrawn: {plain(getattr(payload, 'reason', ''))}"}.get(event.kind, event.kind)
+
+
+def _decisions_in_words(decisions: dict[str, str]) -> str:
+    """`removed dog; added howl, night`."""
+    phrases = []
+    for verdict in ("kept", "removed", "added"):
+        tags = [tag for tag, one in decisions.items() if one == verdict]
+        if tags:
+            phrases.append(f"{verdict} {', '.join(tags)}")
+    return "; ".join(phrases)
+
+
+# What a person was shown, and what they do with it
+
+
+def _shown(now: SoundState) -> SoundState:
+    """The state that this session's editor of the sound rests on: today's, unless there are unsaved changes to an older one."""
+    key = f"shown-{now.sound_id}"
+    before: SoundState | None = st.session_state.get(key)
+    if before is not None and before.last.event_id != now.last.event_id:
+        unsaved = set(edited(_editor_key(before), before.tags).tags) != set(before.tags)
+        if unsaved:
+            return before
+    st.session_state[key] = now
+    return now
+
+
+def _editor_key(shown: SoundState) -> str:
+    return f"tags-{shown.sound_id}-{shown.last.event_id}"
+
+
+def _note_key(sound_id: str) -> str:
+    return f"note-{sound_id}"
+
+
+def _last_review(state: SoundState) -> Event | None:
+    """The latest review whose decisions count."""
+    reviews = {one.event.event_id: one.event for one in state.decisions.values() if one.event.kind == "reviewed"}
+    return max(reviews.values(), key=lambda event: event.order, default=None)
+
+
+def _save(sound_id: str, accept: bool = False) -> None:
+    """Write what the person decided as a reviewed event and say what was stored."""
+    shown: SoundState | None = st.session_state.get(f"shown-{sound_id}")
+    viewer = session.viewer()
+    if shown is None or viewer.may_not_edit:
+        return
+    event = review(shown, edited(_editor_key(shown), shown.tags).tags, viewer.name, accept=accept)
+    if event is None:
+        st.session_state[_note_key(sound_id)] = "Nothing was changed."
+        return
+    if not _append(sound_id, event):
+        return
+    del st.session_state[f"shown-{sound_id}"]
+    contradicted = overruled(event, session.workspace().events(sound_id))
+    note = f":green[Saved:] {plain(_decisions_in_words(event.payload.decisions))}"
+    for one in contradicted:
+        note += f"  \n:orange[{plain(one.event.actor)} had {one.verdict} {plain(one.tag)} meanwhile; yours, the later one, counts.]"
+    st.session_state[_note_key(sound_id)] = note
+
+
+def _undo(sound_id: str, event_id: str) -> None:
+    state, viewer = session.workspace().sound(sound_id), session.viewer()
+    if state is None or viewer.may_not_edit:
+        return
+    if _append(sound_id, undo(state, event_id, viewer.name)):
+        st.session_state.pop(f"shown-{sound_id}", None)
+        st.session_state[_note_key(sound_id)] = "Taken back."
+
+
+def _append(sound_id: str, event: Event) -> bool:
+    """Whether the event could be written; if not, the page says why and the chips stay as they are."""
+    try:
+        session.workspace().append([event])
+    except WorkspaceError as error:
+        st.session_state[_note_key(sound_id)] = f":red[Not saved.] {plain(str(error))}"
+        return False
+    return True
+

@@ -1,0 +1,134 @@
+"""What is configured, what is missing, and what works without it."""
+
+import importlib.metadata
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from core.errors import EarmarkError
+from core.settings import ROOT, Settings, read_settings, unknown_settings
+
+Health = Literal["good", "absent", "broken"]
+_MARKS = {"good": ("ok", "green"), "absent": ("--", "yellow"), "broken": ("!!", "red")}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report. `absent` is something optional that is not set up."""
+
+    health: Health
+    subject: str
+    text: str
+
+    @property
+    def mark(self) -> str:
+        return _MARKS[self.health][0]
+
+    @property
+    def style(self) -> str:
+        return _MARKS[self.health][1]
+
+    @property
+    def broken(self) -> bool:
+        return self.health == "broken"
+
+
+def examine() -> list[Finding]:
+    """Look at everything that Earmark rests on. Never raises; nothing is changed and no secret is shown."""
+    findings = [_python(), _packages(), *_attempt("Model", _model)]
+    try:
+        settings = read_settings()
+    except EarmarkError as error:
+        return [*findings, Finding("broken", "Settings", str(error))]
+    findings += _misspelt()
+    findings += _attempt("Sounds", lambda: _sounds(settings))
+    findings += _attempt("Workspace", lambda: _workspace(settings))
+    findings += [_freesound(), _hopsworks(), _modal()]
+    return findings
+
+
+def _attempt(subject: str, look: Callable[[], Finding]) -> list[Finding]:
+    try:
+        return [look()]
+    except EarmarkError as error:
+        return [Finding("broken", subject, str(error))]
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Finding("good" if sys.version_info >= (3, 11) else "broken", "Python", f"{version} (3.11 or newer is needed)")
+
+
+def _packages() -> Finding:
+    wrong = [f"{name} {found or 'missing'} instead of {pin}" for name, pin, found in _pins() if found != pin]
+    if wrong:
+        return Finding("broken", "Packages", f"{', '.join(wrong)}; `make run` installs what requirements.txt says.")
+    return Finding("good", "Packages", "as pinned in requirements.txt")
+
+
+def _pins() -> Iterator[tuple[str, str, str | None]]:
+    for line in (ROOT / "requirements.txt").read_text("utf-8").splitlines():
+        name, separator, pin = line.partition("==")
+        if separator and not line.startswith("#"):
+            try:
+                found: str | None = importlib.metadata.version(name.strip()).split("+")[0]
+            except importlib.metadata.PackageNotFoundError:
+                found = None
+            yield name.strip(), pin.strip(), found
+
+
+def _model() -> Finding:
+    from core.model import bundle
+
+    starter = bundle.load()
+    starter.network()
+    scores = starter.metrics["overall"]
+    return Finding(
+        "good", "Model", f"{starter.name} ({starter.architecture}), {len(starter.vocabulary)} tags, "
+        f"PR-AUC {scores['pr_auc_macro']:.3f} macro on its test recordings",
+    )  # fmt: skip
+
+
+def _misspelt() -> list[Finding]:
+    return [Finding("broken", "Settings", f"{name} is no setting of Earmark; is it misspelt?") for name in unknown_settings()]
+
+
+def _sounds(settings: Settings) -> Finding:
+    from core.sources import FolderSource
+
+    files = FolderSource(settings.sounds_folder).files()
+    what = "" if settings.sounds else "example sounds; EARMARK_SOUNDS names another folder: "
+    return Finding("good" if files else "absent", "Sounds", f"{len(files)} audio files ({what}{_short(settings.sounds_folder)})")
+
+
+def _workspace(settings: Settings) -> Finding:
+    from core.workspace import open_workspace
+
+    folder = settings.workspace_folder
+    if not (folder / "index.sqlite").exists():
+        return Finding("absent", "Workspace", f"none yet in {_short(folder)}; `make run` makes it.")
+    workspace = open_workspace(settings)
+    counts, current = workspace.counts(), workspace.rolled_out()
+    model = f", model in force: {current.payload.model}" if current else ""
+    return Finding("good", "Workspace", f"{counts.sounds} sounds, {counts.reviewed} reviewed in {_short(folder)}{model}")
+
+
+def _short(path: Path) -> str:
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+
+
+def _freesound() -> Finding:
+    if os.environ.get("FREESOUND_API_KEY"):
+        return Finding("absent", "Freesound", "a key is set, but this version does not use it yet; sounds come from the folder.")
+    return Finding("absent", "Freesound", "no FREESOUND_API_KEY. Without it sounds come from the folder; everything else works.")
+
+
+def _hopsworks() -> Finding:
+    return Finding("absent", "Hopsworks", "not set up. Without it tags, media and models are kept in the local workspace.")
+
+
+def _modal() -> Finding:
+    return Finding("absent", "Modal", "not set up. Without it jobs run on this machine: python -m jobs.tagging.")

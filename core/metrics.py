@@ -1,0 +1,110 @@
+"""How good tags are: pure functions from labels and scores to numbers. scikit-learn does the arithmetic.
+
+Throughout, `labels` is bool or 0/1 [clips, tags] and `scores` is float [clips, tags], higher meaning more likely. A number that
+the labels do not define (no clip, no tag, or tags that all clips or none have) is None, and such a curve is empty: never NaN,
+which JSON has no word for.
+"""
+
+from typing import Any
+
+import numpy as np
+
+CURVE_POINTS = 101
+
+
+def overall(labels: np.ndarray, scores: np.ndarray) -> dict[str, float | None]:
+    """ROC-AUC and PR-AUC (average precision), macro over the tags that some clips have and others lack, micro over all decisions;
+    exact-match accuracy at .5; precision@5 and recall@5 over the clips that have a tag."""
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    used = labels.any(axis=0) & ~labels.all(axis=0)
+    some = labels.any(axis=1)
+    columns, pooled = (labels[:, used], scores[:, used]), (labels.ravel(), scores.ravel())
+    mixed = bool(labels.any() and not labels.all())
+    return {
+        "roc_auc_macro": float(roc_auc_score(*columns, average="macro")) if used.any() else None,
+        "roc_auc_micro": float(roc_auc_score(*pooled)) if mixed else None,
+        "pr_auc_macro": float(average_precision_score(*columns, average="macro")) if used.any() else None,
+        "pr_auc_micro": float(average_precision_score(*pooled)) if mixed else None,
+        "exact_match_accuracy": float(((scores >= 0.5) == labels.astype(bool)).all(axis=1).mean()) if labels.size else None,
+        "precision_at_5": precision_at(labels[some], scores[some], 5),
+        "recall_at_5": recall_at(labels[some], scores[some], 5),
+    }
+
+
+def precision_at(labels: np.ndarray, scores: np.ndarray, k: int) -> float | None:
+    """The share of each clip's `k` best-scored tags that are right, averaged over clips."""
+    return float(_hits(labels, scores, k).mean(axis=1).mean()) if labels.size else None
+
+
+def recall_at(labels: np.ndarray, scores: np.ndarray, k: int) -> float | None:
+    """The share of each clip's right tags that are among its `k` best-scored, averaged over the clips that have a tag."""
+    some = labels.any(axis=1)
+    if not some.any():
+        return None
+    labels, scores = labels[some], scores[some]
+    return float((_hits(labels, scores, k).sum(axis=1) / labels.sum(axis=1)).mean())
+
+
+def _hits(labels: np.ndarray, scores: np.ndarray, k: int) -> np.ndarray:
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(labels.astype(float), best, axis=1)
+
+
+def per_tag(labels: np.ndarray, scores: np.ndarray, thresholds: np.ndarray, recordings: np.ndarray) -> list[dict[str, float | None]]:
+    """For each tag: PR-AUC, ROC-AUC, precision and recall at its threshold (None where undefined), and its support in clips
+    and in recordings; `recordings` names each clip's recording [clips]."""
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    rows = []
+    for k in range(labels.shape[1]):
+        truth, score = labels[:, k].astype(bool), scores[:, k]
+        told = score >= thresholds[k]
+        both = truth.any() and not truth.all()
+        rows.append(
+            {
+                "pr_auc": float(average_precision_score(truth, score)) if truth.any() else None,
+                "roc_auc": float(roc_auc_score(truth, score)) if both else None,
+                "precision": float(truth[told].mean()) if told.any() else None,
+                "recall": float(told[truth].mean()) if truth.any() else None,
+                "clips": int(truth.sum()),
+                "recordings": len(set(recordings[truth].tolist())),
+            }
+        )
+    return rows
+
+
+def curves(labels: np.ndarray, scores: np.ndarray) -> dict[str, dict[str, list[float]]]:
+    """Micro-averaged ROC and precision-recall curves, each thinned to at most 101 points."""
+    from sklearn.metrics import precision_recall_curve, roc_curve
+
+    if not labels.any() or labels.all():
+        return {"roc": {"false_positive_rate": [], "true_positive_rate": []}, "precision_recall": {"recall": [], "precision": []}}
+    false_rate, true_rate, _ = roc_curve(labels.ravel(), scores.ravel())
+    precision, recall, _ = precision_recall_curve(labels.ravel(), scores.ravel())
+    grid = np.linspace(0, 1, CURVE_POINTS)
+    return {
+        "roc": {"false_positive_rate": _short(grid), "true_positive_rate": _short(np.interp(grid, false_rate, true_rate))},
+        "precision_recall": {"recall": _short(grid), "precision": _short(np.interp(grid, recall[::-1], precision[::-1]))},
+    }
+
+
+def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int = 10) -> dict[str, Any]:
+    """Expected calibration error over equal-width bins, and per bin: mean predicted probability, observed share, count.
+
+    (Guo et al., On Calibration of Modern Neural Networks, 2017.) Decisions of all tags are pooled.
+    """
+    if not labels.size:
+        return {"ece": None, "predicted": [], "observed": [], "count": []}
+    truth, told = labels.ravel().astype(float), probabilities.ravel()
+    where = np.minimum((told * bins).astype(int), bins - 1)
+    counts = np.bincount(where, minlength=bins)
+    filled = counts > 0
+    predicted = np.bincount(where, told, bins)[filled] / counts[filled]
+    observed = np.bincount(where, truth, bins)[filled] / counts[filled]
+    error = float(np.sum(counts[filled] * np.abs(predicted - observed)) / counts.sum())
+    return {"ece": error, "predicted": _short(predicted), "observed": _short(observed), "count": counts[filled].tolist()}
+
+
+def _short(values: np.ndarray) -> list[float]:
+    return [round(float(value), 4) for value in values]

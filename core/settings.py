@@ -1,0 +1,97 @@
+"""One typed settings object, read once from the environment and `.streamlit/secrets.toml`."""
+
+import hashlib
+import os
+import re
+import tomllib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from core.errors import EarmarkError
+from core.model.audio import AudioLimits
+
+ROOT = Path(__file__).parents[1]
+SECRETS_FILE = ROOT / ".streamlit" / "secrets.toml"
+EXAMPLE_SOUNDS = ROOT / "examples" / "sounds"
+PREFIX = "EARMARK_"
+
+
+class SettingsError(EarmarkError):
+    """A setting that cannot be used."""
+
+
+class Settings(BaseSettings):
+    """Every setting: `EARMARK_<NAME>` in the environment, or `<name>` under `[earmark]` in `.streamlit/secrets.toml`."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
+
+    sounds: Path | None = Field(None, description="Folder of sounds to tag and show; without it, the example sounds")
+    workspace: Path | None = Field(None, description="Folder of the workspace; without it, one per folder of sounds, in .earmark")
+    curator: str = Field("curator", min_length=1, max_length=60, description="Name that edits on this machine are recorded under")
+    max_seconds: float = Field(600, gt=0, le=7200, description="Longest sound that is accepted, in seconds")
+    max_megabytes: float = Field(100, gt=0, le=2000, description="Largest file that is accepted, in megabytes")
+    page_size: int = Field(10, ge=1, le=50, description="Sounds on a page of the monitor")
+
+    @property
+    def sounds_folder(self) -> Path:
+        """The folder of sounds to tag."""
+        return (self.sounds or EXAMPLE_SOUNDS).expanduser().resolve()
+
+    @property
+    def workspace_folder(self) -> Path:
+        """The workspace's folder: the one that was set, or one of its own for each folder of sounds."""
+        if self.workspace:
+            return self.workspace.expanduser().resolve()
+        if not self.sounds:
+            return ROOT / ".earmark" / "examples"
+        slug = re.sub(r"[^a-z0-9]+", "-", self.sounds_folder.name.lower()).strip("-")
+        return ROOT / ".earmark" / f"{slug}-{hashlib.sha256(str(self.sounds_folder).encode()).hexdigest()[:8]}"
+
+    @property
+    def limits(self) -> AudioLimits:
+        return AudioLimits(self.max_seconds, self.max_megabytes)
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, env_settings: PydanticBaseSettingsSource, **_: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, InitSettingsSource(settings_cls, _from_secrets())
+
+
+def _from_secrets() -> dict[str, Any]:
+    """The `[earmark]` table of secrets.toml, or nothing where there is no such file."""
+    try:
+        table = tomllib.loads(SECRETS_FILE.read_text("utf-8")).get("earmark", {})
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{SECRETS_FILE.name} cannot be read: {error}.") from error
+    if not isinstance(table, dict):
+        raise SettingsError(f"[earmark] in {SECRETS_FILE.name} must be a table.")
+    return table
+
+
+def read_settings() -> Settings:
+    """Read the settings afresh. Raises `SettingsError` with one sentence naming the first setting that cannot be used."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = f"{PREFIX}{'_'.join(map(str, first['loc'])).upper()}".replace(PREFIX * 2, PREFIX)
+        raise SettingsError(f"The setting {name} cannot be used: {first['msg']}.") from error
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The settings of this process."""
+    return read_settings()
+
+
+def unknown_settings() -> list[str]:
+    """Variables that look like settings and are none: misspellings, most likely."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)

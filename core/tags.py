@@ -1,0 +1,71 @@
+"""Freesound's tag rules, and ours in front of them.
+
+Ours turn what a person types into tags that mean what they typed: `Field Recording` becomes `field-recording`, `café` becomes
+`cafe`. Freesound's own rules (utils/tags.py of its server) then decide what is really stored; they alone would store `Field`
+and `Recording`, and `caf`.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from anyascii import anyascii
+
+FEWEST, MOST = 3, 30
+"""How many tags Freesound asks for when a sound is described."""
+LONGEST_TAG = 100
+LONGEST_TEXT = 512
+
+STOP_WORDS = frozenset("the of to and an in is it you that he was for on are with as i his they be at".split())
+_SEPARATORS = re.compile(r"[,;\n\r\t]+")
+_APOSTROPHES = re.compile(r"['`´‘’ʼ]")
+_NOT_TAG = re.compile(r"[^a-z0-9]+")
+_NOT_STORED = re.compile(r"[^a-zA-Z0-9 -]")
+_HYPHENS = re.compile(r"-+")
+
+
+@dataclass(frozen=True)
+class CleanTags:
+    """`tags` as they will be stored, in the order typed; `dropped`: what was typed and why nothing of it remains."""
+
+    tags: tuple[str, ...]
+    dropped: tuple[tuple[str, str], ...]
+
+
+def freesound_tags(text: str) -> list[str]:
+    """What Freesound stores for the `tags` text that a client sends, in order of appearance.
+
+    Anything but a-z, A-Z, 0-9, hyphen and space separates; hyphens are collapsed and stripped; stop words in lower case are
+    dropped; duplicates are told apart by case.
+    """
+    words = (_HYPHENS.sub("-", word).strip("-") for word in _NOT_STORED.sub(" ", text).split(" "))
+    return list(dict.fromkeys(word for word in words if word and word not in STOP_WORDS))
+
+
+def clean(typed: Iterable[str]) -> CleanTags:
+    """Our rules and then Freesound's, over each thing typed; a comma, semicolon or line break separates tags.
+
+    Transliterated to ASCII, lower-cased, words joined by hyphens, duplicates and stop words dropped, 100 characters at most.
+    """
+    tags: dict[str, None] = {}
+    dropped: list[tuple[str, str]] = []
+    for piece in (piece.strip() for text in typed for piece in _SEPARATORS.split(text)):
+        if not piece:
+            continue
+        tag = _one(piece)
+        stored = freesound_tags(tag)
+        if len(tag) > LONGEST_TAG:
+            dropped.append((piece, f"is longer than {LONGEST_TAG} characters"))
+        elif stored:
+            tags.update(dict.fromkeys(stored))
+        elif tag:
+            dropped.append((piece, "is a word that Freesound drops"))
+        else:
+            dropped.append((piece, "has no letter or digit in it"))
+    return CleanTags(tuple(tags), tuple(dropped))
+
+
+def _one(piece: str) -> str:
+    """One typed piece as one hyphenated ASCII tag."""
+    ascii_text = anyascii(_APOSTROPHES.sub("", piece)).lower()
+    return _NOT_TAG.sub("-", _APOSTROPHES.sub("", ascii_text)).strip("-")

@@ -1,0 +1,143 @@
+"""Where events, media and models are kept. One interface; the local home is the default."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from core.errors import EarmarkError
+from core.id2prediction import Event, ModelRef, SoundState
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from core.model.bundle import Bundle
+    from core.settings import Settings
+
+
+class WorkspaceError(EarmarkError):
+    """The workspace cannot do what was asked."""
+
+
+Show = Literal["all", "to review", "reviewed"]
+
+
+@dataclass(frozen=True)
+class Query:
+    """Which sounds to show: reviewed or not, and only those that carry `tag` today."""
+
+    show: Show = "all"
+    tag: str | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of sounds, newest first, and how many there are in `total`."""
+
+    sounds: tuple[SoundState, ...]
+    total: int
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Sounds in view, and how many of them a person has reviewed."""
+
+    sounds: int
+    reviewed: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the tagging job. `state` is running, finished, interrupted or failed; `skipped` pairs a name with a reason."""
+
+    run_id: str
+    started: str
+    source: str
+    model: ModelRef
+    actor: str
+    state: str = "running"
+    finished: str = ""
+    seconds: float = 0.0
+    tagged: int = 0
+    known: int = 0
+    skipped: tuple[tuple[str, str], ...] = field(default=())
+
+
+class Workspace(Protocol):
+    """What the app and the jobs ask of a workspace; every method may be called from any thread."""
+
+    def append(self, events: Iterable[Event], *, once_per_model: bool = False) -> int:
+        """Add events that are not there yet, all or none, and return how many were new.
+
+        With `once_per_model`, a sound that a model version has predicted already gets no second prediction by it.
+        """
+
+    def events(self, sound_id: str) -> list[Event]:
+        """A sound's whole history, oldest first; empty if it is unknown."""
+
+    def log(self) -> Iterator[Event]:
+        """Every event, in the order in which they were added."""
+
+    def sound(self, sound_id: str) -> SoundState | None:
+        """A sound today, or None if it is unknown."""
+
+    def page(self, query: Query, number: int, size: int) -> Page:
+        """Page `number` (from 1) of the sounds in view, newest arrival first."""
+
+    def states(self) -> Iterator[SoundState]:
+        """Every sound today."""
+
+    def counts(self) -> Counts:
+        """How many sounds are in view."""
+
+    def peoples_tags(self) -> list[str]:
+        """Tags that people have added anywhere, sorted."""
+
+    def tags_in_use(self) -> list[tuple[str, int]]:
+        """Today's tags over all sounds in view with how many sounds carry each, most frequent first."""
+
+    def verdicts(self) -> dict[str, dict[str, int]]:
+        """Per tag, how many decisions that count today kept, removed and added it."""
+
+    def known(self, sound_ids: Sequence[str], model: ModelRef | None = None) -> set[str]:
+        """Which of these sounds need no tagging: withdrawn, or predicted already (by `model`, where given)."""
+
+    def remember_file(self, path: str, size: int, modified_ns: int, sound_id: str) -> None:
+        """Keep a file's sound id, so that an unchanged file need not be read again."""
+
+    def file_id(self, path: str, size: int, modified_ns: int) -> str | None:
+        """The remembered sound id of an unchanged file."""
+
+    def put_media(self, data: bytes, suffix: str) -> str:
+        """Keep bytes under the name of their content, which is returned."""
+
+    def media_path(self, name: str) -> Path | None:
+        """The file of that name, or None."""
+
+    def put_sidecar(self, sound_id: str, model: ModelRef, arrays: "Mapping[str, np.ndarray]") -> None:
+        """Keep a tagging's arrays (half precision) beside the media."""
+
+    def sidecar(self, sound_id: str, model: ModelRef) -> "dict[str, np.ndarray] | None":
+        """Those arrays, or None."""
+
+    def push(self, bundle: "Bundle") -> ModelRef:
+        """Keep a bundle as the next version of its name; one that is there already keeps its version."""
+
+    def pull(self, model: ModelRef) -> Path:
+        """The folder of a kept bundle. Raises `WorkspaceError` if there is none."""
+
+    def rolled_out(self) -> Event | None:
+        """The latest rolled_out event: which model is in force, since when and why."""
+
+    def record_run(self, run: Run) -> None:
+        """Keep or update the record of a run."""
+
+    def runs(self, most: int = 10) -> list[Run]:
+        """The latest runs, newest first."""
+
+
+def open_workspace(settings: "Settings") -> Workspace:
+    """The workspace that the settings name. Raises `WorkspaceError`."""
+    from core.workspace.local import LocalWorkspace
+
+    return LocalWorkspace(settings.workspace_folder)

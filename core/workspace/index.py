@@ -1,0 +1,346 @@
+"""The event log and every question that a page asks, in one SQLite file.
+
+The `events` table is the truth. `sounds`, `sound_tags`, `decisions` and `predictions` are derived from it in the same
+transaction that adds an event, so a process killed anywhere leaves them in step; `rebuild` makes them anew.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sql
+from sqlalchemy import Column, Connection, Integer, Table, Text
+from sqlalchemy.dialects.sqlite import insert
+
+from core.id2prediction import Event, ModelRef, SoundState, fold, iso
+from core.workspace import Counts, Page, Query, Run, WorkspaceError
+
+SCHEMA_VERSION = 1
+WAIT_FOR_OTHER_WRITERS_S = 60
+IDS_AT_ONCE = 500
+
+_tables = sql.MetaData()
+_events = Table(
+    "events",
+    _tables,
+    Column("sequence", Integer, primary_key=True),
+    Column("event_id", Text, nullable=False, unique=True),
+    Column("time", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("sound_id", Text),
+    Column("body", Text, nullable=False),
+    sql.Index("events_by_sound", "sound_id"),
+    sql.Index("rollouts", "time", "event_id", sqlite_where=sql.text("kind = 'rolled_out'")),
+)
+_sounds = Table(
+    "sounds",
+    _tables,
+    Column("sound_id", Text, primary_key=True),
+    Column("arrived", Text, nullable=False),
+    Column("reviewed", Integer, nullable=False),
+    Column("withdrawn", Integer, nullable=False),
+    sql.Index("sounds_newest", "withdrawn", "arrived", "sound_id"),
+    sql.Index("sounds_newest_by_review", "withdrawn", "reviewed", "arrived", "sound_id"),
+    sqlite_with_rowid=False,
+)
+_sound_tags = Table(
+    "sound_tags",
+    _tables,
+    Column("tag", Text, primary_key=True),
+    Column("sound_id", Text, primary_key=True),
+    sql.Index("sound_tags_by_sound", "sound_id"),
+    sqlite_with_rowid=False,
+)
+_decisions = Table(
+    "decisions",
+    _tables,
+    Column("tag", Text, primary_key=True),
+    Column("verdict", Text, primary_key=True),
+    Column("sound_id", Text, primary_key=True),
+    sql.Index("decisions_by_sound", "sound_id"),
+    sqlite_with_rowid=False,
+)
+_predictions = Table(
+    "predictions",
+    _tables,
+    Column("sound_id", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    sqlite_with_rowid=False,
+)
+_files = Table(
+    "files",
+    _tables,
+    Column("path", Text, primary_key=True),
+    Column("size", Integer, nullable=False),
+    Column("modified_ns", Integer, nullable=False),
+    Column("sound_id", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+_runs = Table(
+    "runs",
+    _tables,
+    Column("run_id", Text, primary_key=True),
+    Column("started", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    sql.Index("runs_newest", "started"),
+)
+_DERIVED = (_sounds, _sound_tags, _decisions, _predictions)
+
+
+class Index:
+    """The index in the SQLite file `path`; it is made where there is none. Safe for threads and processes."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises `WorkspaceError` if the file is no index, or one of a newer Earmark."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._engine = sql.create_engine(f"sqlite:///{path}", connect_args={"timeout": WAIT_FOR_OTHER_WRITERS_S})
+        sql.event.listen(self._engine, "connect", _on_connect)
+        sql.event.listen(self._engine, "begin", _begin)
+        self._reads = self._engine.execution_options(read_only=True)
+        try:
+            self._prepare()
+        except sql.exc.DatabaseError as error:
+            raise WorkspaceError(f"{path} is not a readable Earmark index ({error.orig}); move it away or restore it.") from error
+
+    def _prepare(self) -> None:
+        with self._engine.begin() as connection:
+            version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+            if version > SCHEMA_VERSION:
+                raise WorkspaceError(f"{self.path} was written by a newer Earmark; please update this one.")
+            _tables.create_all(connection)
+            connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    # Writing
+
+    def append(self, events: Iterable[Event], *, once_per_model: bool = False) -> int:
+        """Add the events that are not there yet, all or none; returns how many were new.
+
+        With `once_per_model`, a predicted event is left out if the sound has one of the same model version already.
+        Raises `WorkspaceError` if an event id is there already with another content.
+        """
+        with self._engine.begin() as connection:
+            wanted = [event for event in events if not (once_per_model and _is_predicted(connection, event))]
+            fresh = [event for event in wanted if _insert(connection, event)]
+            for sound_id in dict.fromkeys(event.sound_id for event in fresh if event.sound_id):
+                _derive(connection, sound_id)
+        return len(fresh)
+
+    def rebuild(self) -> None:
+        """Make the derived tables anew from the events."""
+        with self._engine.begin() as connection:
+            for table in _DERIVED:
+                connection.execute(table.delete())
+            ids = connection.execute(sql.select(_events.c.sound_id).where(_events.c.sound_id.is_not(None)).distinct())
+            for sound_id in ids.scalars().all():
+                _derive(connection, sound_id)
+
+    def record_run(self, run: Run) -> None:
+        body = json.dumps(asdict(run) | {"model": run.model.model_dump(mode="json")})
+        row = {"run_id": run.run_id, "started": run.started, "body": body}
+        with self._engine.begin() as connection:
+            connection.execute(insert(_runs).values(row).on_conflict_do_update(index_elements=["run_id"], set_=row))
+
+    def remember_file(self, path: str, size: int, modified_ns: int, sound_id: str) -> None:
+        row = {"path": path, "size": size, "modified_ns": modified_ns, "sound_id": sound_id}
+        with self._engine.begin() as connection:
+            connection.execute(insert(_files).values(row).on_conflict_do_update(index_elements=["path"], set_=row))
+
+    # Questions
+
+    def events(self, sound_id: str) -> list[Event]:
+        with self._reads.connect() as connection:
+            return _history(connection, [sound_id]).get(sound_id, [])
+
+    def log(self, after: int = 0) -> Iterator[Event]:
+        """Every event in the order of arrival, read in portions so that writers are not held up."""
+        while True:
+            query = sql.select(_events.c.sequence, _events.c.body).where(_events.c.sequence > after)
+            with self._reads.connect() as connection:
+                rows = connection.execute(query.order_by(_events.c.sequence).limit(IDS_AT_ONCE)).all()
+            if not rows:
+                return
+            after = rows[-1].sequence
+            yield from (Event.from_json(row.body) for row in rows)
+
+    def sound(self, sound_id: str) -> SoundState | None:
+        history = self.events(sound_id)
+        return fold(history) if history else None
+
+    def states(self) -> Iterator[SoundState]:
+        """Every sound today, by sound id."""
+        after = ""
+        while True:
+            query = sql.select(_sounds.c.sound_id).where(_sounds.c.sound_id > after).order_by(_sounds.c.sound_id)
+            with self._reads.connect() as connection:
+                ids = connection.execute(query.limit(IDS_AT_ONCE)).scalars().all()
+                history = _history(connection, ids)
+            if not ids:
+                return
+            after = ids[-1]
+            yield from (fold(history[sound_id]) for sound_id in ids)
+
+    def page(self, query: Query, number: int, size: int) -> Page:
+        chosen = _matching(query)
+        with self._reads.connect() as connection:
+            total = connection.execute(sql.select(sql.func.count()).select_from(chosen.subquery())).scalar_one()
+            newest = chosen.order_by(_sounds.c.arrived.desc(), _sounds.c.sound_id.desc())
+            ids = connection.execute(newest.limit(size).offset((max(1, number) - 1) * size)).scalars().all()
+            history = _history(connection, ids)
+        return Page(tuple(fold(history[sound_id]) for sound_id in ids), total)
+
+    def counts(self) -> Counts:
+        query = sql.select(sql.func.count(), sql.func.sum(_sounds.c.reviewed)).where(_sounds.c.withdrawn == 0)
+        with self._reads.connect() as connection:
+            sounds, reviewed = connection.execute(query).one()
+        return Counts(sounds, reviewed or 0)
+
+    def peoples_tags(self) -> list[str]:
+        query = sql.select(_decisions.c.tag).where(_decisions.c.verdict == "added").distinct().order_by(_decisions.c.tag)
+        with self._reads.connect() as connection:
+            return list(connection.execute(query).scalars())
+
+    def tags_in_use(self) -> list[tuple[str, int]]:
+        count = sql.func.count()
+        query = sql.select(_sound_tags.c.tag, count).group_by(_sound_tags.c.tag).order_by(count.desc(), _sound_tags.c.tag)
+        with self._reads.connect() as connection:
+            return [(tag, number) for tag, number in connection.execute(query)]
+
+    def verdicts(self) -> dict[str, dict[str, int]]:
+        query = sql.select(_decisions.c.tag, _decisions.c.verdict, sql.func.count()).group_by(_decisions.c.tag, _decisions.c.verdict)
+        found: dict[str, dict[str, int]] = {}
+        with self._reads.connect() as connection:
+            for tag, verdict, number in connection.execute(query):
+                found.setdefault(tag, {"kept": 0, "removed": 0, "added": 0})[verdict] = number
+        return found
+
+    def known(self, sound_ids: Sequence[str], model: ModelRef | None = None) -> set[str]:
+        predicted = sql.select(_predictions.c.sound_id)
+        if model is not None:
+            predicted = predicted.where(_predictions.c.name == model.name, _predictions.c.version == model.version)
+        withdrawn = sql.select(_sounds.c.sound_id).where(_sounds.c.withdrawn == 1)
+        found: set[str] = set()
+        with self._reads.connect() as connection:
+            for some in _portions(sound_ids):
+                found.update(connection.execute(predicted.where(_predictions.c.sound_id.in_(some))).scalars())
+                found.update(connection.execute(withdrawn.where(_sounds.c.sound_id.in_(some))).scalars())
+        return found
+
+    def file_id(self, path: str, size: int, modified_ns: int) -> str | None:
+        query = sql.select(_files.c.sound_id).where(_files.c.path == path, _files.c.size == size, _files.c.modified_ns == modified_ns)
+        with self._reads.connect() as connection:
+            return connection.execute(query).scalar_one_or_none()
+
+    def rolled_out(self) -> Event | None:
+        query = sql.select(_events.c.body).where(_events.c.kind == "rolled_out")
+        with self._reads.connect() as connection:
+            body = connection.execute(query.order_by(_events.c.time.desc(), _events.c.event_id.desc()).limit(1)).scalar_one_or_none()
+        return Event.from_json(body) if body else None
+
+    def runs(self, most: int = 10) -> list[Run]:
+        query = sql.select(_runs.c.body).order_by(_runs.c.started.desc()).limit(most)
+        with self._reads.connect() as connection:
+            return [_run(json.loads(body)) for body in connection.execute(query).scalars()]
+
+
+def _on_connect(connection: Any, _record: Any) -> None:
+    """Settings of one SQLite connection. The driver's own BEGIN is switched off; `_begin` takes its place."""
+    connection.isolation_level = None
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    """Writers take the write lock at once: a transaction that reads first and writes later could not wait for its turn."""
+    read_only = connection.get_execution_options().get("read_only", False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def _is_predicted(connection: Connection, event: Event) -> bool:
+    if event.kind != "predicted":
+        return False
+    query = sql.select(_predictions.c.sound_id).where(
+        _predictions.c.sound_id == event.sound_id,
+        _predictions.c.name == event.payload.model.name,
+        _predictions.c.version == event.payload.model.version,
+    )
+    return connection.execute(query).first() is not None
+
+
+def _insert(connection: Connection, event: Event) -> bool:
+    """Whether the event was new."""
+    row = {
+        "event_id": event.event_id,
+        "time": iso(event.time),
+        "kind": event.kind,
+        "sound_id": event.sound_id,
+        "body": event.to_json(),
+    }
+    if connection.execute(insert(_events).values(row).on_conflict_do_nothing(index_elements=["event_id"])).rowcount:
+        return True
+    stored = Event.from_json(connection.execute(sql.select(_events.c.body).where(_events.c.event_id == event.event_id)).scalar_one())
+    if (stored.kind, stored.sound_id) != (event.kind, event.sound_id):
+        raise WorkspaceError(f"Two different events have the id {event.event_id}; the second was not added.")
+    return False
+
+
+def _derive(connection: Connection, sound_id: str) -> None:
+    """Bring the derived rows of one sound in step with its events."""
+    history = _history(connection, [sound_id])[sound_id]
+    state = fold(history)
+    for table in (_sound_tags, _decisions):
+        connection.execute(table.delete().where(table.c.sound_id == sound_id))
+    row = {
+        "sound_id": sound_id,
+        "arrived": iso(state.arrived),
+        "reviewed": int(state.reviewed),
+        "withdrawn": int(state.withdrawn),
+    }
+    connection.execute(insert(_sounds).values(row).on_conflict_do_update(index_elements=["sound_id"], set_=row))
+    if state.tags and not state.withdrawn:
+        connection.execute(_sound_tags.insert(), [{"tag": tag, "sound_id": sound_id} for tag in state.tags])
+    if state.decisions:
+        decisions = [{"tag": one.tag, "verdict": one.verdict, "sound_id": sound_id} for one in state.decisions.values()]
+        connection.execute(_decisions.insert(), decisions)
+    for event in history:
+        if event.kind == "predicted":
+            model = event.payload.model
+            values = {"sound_id": sound_id, "name": model.name, "version": model.version}
+            connection.execute(insert(_predictions).values(values).on_conflict_do_nothing())
+
+
+def _history(connection: Connection, sound_ids: Sequence[str]) -> dict[str, list[Event]]:
+    """The events of some sounds, oldest first."""
+    history: dict[str, list[Event]] = {}
+    for some in _portions(sound_ids):
+        query = sql.select(_events.c.sound_id, _events.c.body).where(_events.c.sound_id.in_(some))
+        for sound_id, body in connection.execute(query.order_by(_events.c.time, _events.c.event_id)):
+            history.setdefault(sound_id, []).append(Event.from_json(body))
+    return history
+
+
+def _matching(query: Query) -> sql.Select[tuple[str]]:
+    chosen = sql.select(_sounds.c.sound_id).where(_sounds.c.withdrawn == 0)
+    if query.show != "all":
+        chosen = chosen.where(_sounds.c.reviewed == int(query.show == "reviewed"))
+    if query.tag:
+        carrying = sql.select(_sound_tags.c.sound_id).where(_sound_tags.c.tag == query.tag)
+        chosen = chosen.where(_sounds.c.sound_id.in_(carrying))
+    return chosen
+
+
+def _portions(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """SQLite takes a limited number of parameters in one statement."""
+    for start in range(0, len(ids), IDS_AT_ONCE):
+        yield ids[start : start + IDS_AT_ONCE]
+
+
+def _run(body: dict[str, Any]) -> Run:
+    skipped = tuple((name, reason) for name, reason in body["skipped"])
+    return Run(**body | {"model": ModelRef.model_validate(body["model"]), "skipped": skipped})

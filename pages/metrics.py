@@ -1,0 +1,115 @@
+"""How good the model is: its scores on recordings it never heard, and what people make of its suggestions."""
+
+import streamlit as st
+
+from app import charts, session
+from app.text import plain, plural
+from core.id2prediction import ModelRef
+from core.model import bundle as bundles
+from core.model.bundle import Bundle
+from core.tagging import model_in_force
+
+SCORES = {
+    "pr_auc_macro": ("PR-AUC macro", "Average precision per tag, averaged over tags: every tag counts the same."),
+    "pr_auc_micro": ("PR-AUC micro", "Average precision over all decisions: frequent tags count more."),
+    "roc_auc_macro": ("ROC-AUC macro", "Chance that a clip with the tag scores above one without, averaged over tags."),
+    "roc_auc_micro": ("ROC-AUC micro", "The same over all decisions."),
+    "exact_match_accuracy": ("Exact match", "Share of clips where exactly the right set of tags passes .5."),
+    "precision_at_5": ("Precision @5", "Share of the five best tags that are right. Clips have about three tags, so 1 cannot be reached."),
+}
+
+
+def main() -> None:
+    st.title("Model metrics", anchor=False)
+    model = model_in_force(session.workspace())
+    bundle = bundles.load(session.workspace().pull(model))
+    about(bundle, model)
+    overall(bundle)
+    with_baseline(bundle)
+    per_tag(bundle)
+    curves(bundle)
+    what_people_say()
+    provenance(bundle)
+
+
+def about(bundle: Bundle, model: ModelRef) -> None:
+    metrics = bundle.metrics
+    st.caption(
+        f"{plain(str(model))} · {plain(bundle.architecture)} · {len(bundle.vocabulary)} tags · scored on {plural(metrics['clips'], 'clip')} "
+        f"of {plural(metrics['recordings'], 'recording')} that took no part in training"
+    )
+
+
+def overall(bundle: Bundle) -> None:
+    for column, (score, (label, meaning)) in zip(st.columns(len(SCORES)), SCORES.items(), strict=True):
+        column.metric(label, f"{bundle.metrics['overall'][score]:.3f}", help=meaning, border=True)
+
+
+def with_baseline(bundle: Bundle) -> None:
+    """This model beside the seed. The data sets differ, and the table says so."""
+    baseline = bundle.metrics["baseline"]
+    names = [name for name in SCORES if name in baseline]
+    rows = [
+        {"Model": bundle.name, "Data": f"{bundle.metrics['clips']} held-out clips, {len(bundle.vocabulary)} tags"} | {SCORES[n][0]: bundle.metrics["overall"][n] for n in names},
+        {"Model": baseline["name"], "Data": baseline["data"]} | {SCORES[n][0]: baseline[n] for n in names},
+    ]
+    st.subheader("Beside the prototype", anchor=False)
+    st.dataframe(rows, hide_index=True, column_config={SCORES[n][0]: st.column_config.NumberColumn(format="%.3f") for n in names})
+    st.caption("The two rows come from different data: they show where each stands, not which is better.")
+
+
+def per_tag(bundle: Bundle) -> None:
+    st.subheader("Tag by tag", anchor=False)
+    rows = [
+        {"Tag": tag, "PR-AUC": row["pr_auc"], "ROC-AUC": row["roc_auc"], "Precision": row["precision"], "Recall": row["recall"],
+         "Threshold": float(threshold), "Clips": row["clips"], "Recordings": row["recordings"]}
+        for (tag, row), threshold in zip(bundle.metrics["per_tag"].items(), bundle.calibration.threshold, strict=True)
+    ]  # fmt: skip
+    share = {name: st.column_config.ProgressColumn(format="%.2f", min_value=0, max_value=1) for name in ("PR-AUC", "Precision", "Recall")}
+    numbers = {name: st.column_config.NumberColumn(format="%.3f") for name in ("ROC-AUC", "Threshold")}
+    st.dataframe(sorted(rows, key=lambda row: -(row["PR-AUC"] or 0)), hide_index=True, height=420, column_config=share | numbers)
+    st.caption("Precision and recall at each tag's own threshold. Read a score of a few recordings as a hint, not as a fact.")
+
+
+def curves(bundle: Bundle) -> None:
+    metrics = bundle.metrics
+    figures = {
+        "Precision and recall": charts.precision_recall(metrics["curves"], metrics["overall"]["pr_auc_micro"]),
+        "ROC": charts.roc(metrics["curves"], metrics["overall"]["roc_auc_micro"]),
+        "Calibration": charts.reliability(metrics["reliability"]),
+        "Learning": charts.learning(metrics["history"]),
+    }
+    columns = st.columns(2)
+    for place, (name, figure) in enumerate(figures.items()):
+        with columns[place % 2]:
+            st.subheader(name, anchor=False)
+            st.plotly_chart(figure, key=f"chart-{place}", config={"displayModeBar": False})
+
+
+def what_people_say() -> None:
+    """Live quality: how often curators kept, removed and added each tag."""
+    verdicts = session.workspace().verdicts()
+    st.subheader("What curators say", anchor=False)
+    if not verdicts:
+        st.caption("Nobody has reviewed a sound yet. As soon as somebody does on the Monitor, their verdicts are counted here.")
+        return
+    rows = [
+        {"Tag": tag, "Kept": row["kept"], "Removed": row["removed"], "Added": row["added"],
+         "Accepted": row["kept"] / (row["kept"] + row["removed"]) if row["kept"] + row["removed"] else None}
+        for tag, row in verdicts.items()
+    ]  # fmt: skip
+    rows.sort(key=lambda row: -(row["Kept"] + row["Removed"] + row["Added"]))
+    accepted = st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1)
+    st.dataframe(rows, hide_index=True, column_config={"Accepted": accepted})
+
+
+def provenance(bundle: Bundle) -> None:
+    st.subheader("Where it comes from", anchor=False)
+    st.markdown(f"**Data.** {plain(bundle.description.get('data', 'not stated'))}")
+    st.markdown(f"**Licence.** {plain(bundle.description.get('licence', 'not stated'))}")
+    st.markdown(f"**Split.** {plain(bundle.metrics['split'])}")
+    with st.expander("model.json"):
+        st.json(bundle.description, expanded=1)
+
+
+main()

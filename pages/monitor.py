@@ -1,0 +1,92 @@
+"""Live monitoring and correction: the newest sounds, what the model hears in them, and what people say."""
+
+import math
+from typing import get_args
+
+import streamlit as st
+
+from app import session
+from app.review import sound_card
+from app.text import ago, plain, plural
+from core.workspace import Query, Show
+
+LOOK_EVERY_S = 5
+
+
+def main() -> None:
+    st.title("Monitor", anchor=False)
+    summary()
+    query = filters()
+    found = session.workspace().page(query, page_number(), session.settings().page_size)
+    if not found.total:
+        nothing_to_show(query)
+        return
+    vocabulary = known_tags()
+    for state in found.sounds:
+        sound_card(state.sound_id, vocabulary)
+    pages(found.total)
+
+
+@st.fragment(run_every=LOOK_EVERY_S)
+def summary() -> None:
+    """How many sounds there are; says so when more have arrived, but never moves the list under somebody's hands."""
+    counts, current, runs = session.workspace().counts(), session.workspace().rolled_out(), session.workspace().runs(1)
+    parts = [plural(counts.sounds, "sound"), f"{counts.reviewed:,} reviewed"]
+    if current:
+        parts.append(f"model {plain(str(current.payload.model))}")
+    if runs:
+        skipped = f", {len(runs[0].skipped)} skipped" if runs[0].skipped else ""
+        parts.append(f"last run {ago(current_time(runs[0].started))}: {runs[0].tagged:,} tagged{skipped}")
+    st.caption(" · ".join(parts))
+    seen = st.session_state.setdefault("sounds_seen", counts.sounds)
+    if counts.sounds > seen and st.button(f"{plural(counts.sounds - seen, 'new sound')}: show", icon=":material/refresh:"):
+        st.session_state.sounds_seen = counts.sounds
+        st.rerun(scope="app")
+
+
+def current_time(text: str):
+    from datetime import datetime
+
+    return datetime.fromisoformat(text)
+
+
+def filters() -> Query:
+    """Which sounds to show; kept in the address, so that a view can be shared."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        show = st.segmented_control("Show", get_args(Show), default="all", required=True, key="show", bind="query-params", format_func=str.capitalize)
+        tags = [tag for tag, _ in session.workspace().tags_in_use()]
+        tag = st.selectbox("Tag", tags, index=None, key="tag", placeholder="Any tag", width=220, bind="query-params")
+    return Query(show or "all", tag)
+
+
+def page_number() -> int:
+    return int(st.session_state.get("page", 1))
+
+
+def pages(total: int) -> None:
+    count = math.ceil(total / session.settings().page_size)
+    if count > 1:
+        st.pagination(count, key="page")
+
+
+def known_tags() -> list[str]:
+    """What the tag search offers: the model's vocabulary and everything that people have added."""
+    from core.model import bundle
+
+    model = session.workspace().rolled_out()
+    vocabulary = bundle.load(session.workspace().pull(model.payload.model)).vocabulary if model else ()
+    return sorted({*vocabulary, *session.workspace().peoples_tags()})
+
+
+def nothing_to_show(query: Query) -> None:
+    if query == Query():
+        st.info(
+            "There are no sounds yet. `make run` tags the folder that EARMARK_SOUNDS names, or the example sounds; "
+            "`python -m jobs.tagging` tags what has come since.",
+            icon=":material/folder_open:",
+        )
+    else:
+        st.info("No sound fits this filter.", icon=":material/filter_alt_off:")
+
+
+main()

@@ -1,0 +1,146 @@
+"""Upload or record a clip and see what the model hears in it."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+import streamlit as st
+
+from app import session, tries
+from app.player import Heard, player
+from app.routes import try_url
+from app.tag_editor import tag_editor
+from app.text import clock, plain
+from core import media
+from core.id2prediction import ModelRef, Suggestion
+from core.model import audio
+from core.model.audio import AUDIO_SUFFIXES, AudioError
+from core.tagging import suggestions
+from core.tags import FEWEST, MOST
+
+RECORDING_RATE = 48_000  # Streamlit's default of 16 kHz would lose everything above 8 kHz
+CLIPS_KEPT = 3
+
+
+@dataclass(frozen=True)
+class Listened:
+    """One clip, listened to: what the page shows of it. `key` is the content's SHA-256."""
+
+    key: str
+    name: str
+    facts: str
+    seconds: float
+    suggestions: tuple[Suggestion, ...]
+    heard: Heard
+    audio_url: str
+    picture_url: str
+    vocabulary: tuple[str, ...]
+    model: ModelRef
+
+
+def main() -> None:
+    st.title("Try your sound", anchor=False)
+    st.caption("The clip stays on this server for an hour so that you can play it, then it is forgotten. Nothing is published.")
+    clip = choose()
+    if clip is None:
+        return
+    try:
+        result(listen(*clip))
+    except AudioError as error:
+        session.show_error(error)
+
+
+def choose() -> tuple[str, bytes] | None:
+    """The clip that was uploaded or recorded: its name and bytes."""
+    limits = session.settings().limits
+    upload, record = st.columns(2, gap="large")
+    with upload:
+        file = st.file_uploader(
+            "Upload a sound",
+            type=sorted(AUDIO_SUFFIXES),
+            max_upload_size=int(limits.megabytes),
+            key="upload",
+            help=f"Up to {clock(limits.seconds)} and {limits.megabytes:g} MB: WAV, FLAC, OGG, MP3, AIFF, M4A, WV, WebM",
+            on_change=_take,
+            args=("upload",),
+        )
+    with record:
+        recording = st.audio_input("Record one", sample_rate=RECORDING_RATE, key="recording", on_change=_take, args=("recording",))
+    taken = {"upload": file, "recording": recording}.get(st.session_state.get("taken", ""))
+    if taken is None:
+        taken = file or recording
+    if taken is None:
+        return None
+    return ("Your recording" if taken is recording else taken.name), taken.getvalue()
+
+
+def _take(which: str) -> None:
+    """Remember which of the two inputs was used last."""
+    st.session_state.taken = which
+
+
+def listen(name: str, data: bytes) -> Listened:
+    """What the model hears, remembered for as long as the session shows the same clip. Raises `AudioError`."""
+    key = hashlib.sha256(data).hexdigest()
+    tagger, model = session.tagger()
+    remembered: dict[tuple[str, str], Listened] = st.session_state.setdefault("listened", {})
+    if (key, str(model)) not in remembered:
+        with st.spinner("Listening ..."), session.inference_slots():
+            remembered[key, str(model)] = _listen(key, name, data, tagger, model)
+        for old in list(remembered)[:-CLIPS_KEPT]:
+            del remembered[old]
+    return remembered[key, str(model)]
+
+
+def _listen(key: str, name: str, data: bytes, tagger, model: ModelRef) -> Listened:
+    limits, store = session.settings().limits, tries.store()
+    waveform = audio.load(data, name=name, limits=limits)
+    tagging = tagger.tag(waveform)
+    columns = [tagger.vocabulary.index(one.tag) for one in tagging.top]
+    facts = waveform.source
+    return Listened(
+        key=key,
+        name=name,
+        facts=f"{clock(facts.seconds)} · {facts.container} · {facts.rate / 1000:g} kHz · {facts.channels} ch",
+        seconds=facts.seconds,
+        suggestions=suggestions(tagging),
+        heard=Heard(tagging.times, tagging.activations[:, columns]),
+        audio_url=try_url(store.put(media.playable_ogg(data, name, limits), "ogg")),
+        picture_url=try_url(store.put(media.spectrogram_webp(tagging.log_mel), "webp")),
+        vocabulary=tagger.vocabulary,
+        model=model,
+    )
+
+
+def result(clip: Listened) -> None:
+    """The clip, what was heard in it and when, and its tags, ready to take away."""
+    with st.container(border=True):
+        hear, tags = st.columns([3, 2], gap="medium")
+        with hear:
+            player(
+                key=f"try-{clip.key}", audio_url=clip.audio_url, picture_url=clip.picture_url, title=clip.name, facts=clip.facts,
+                seconds=clip.seconds, suggestions=clip.suggestions, heard=clip.heard,
+            )  # fmt: skip
+        with tags:
+            edit_tags(clip)
+
+
+def edit_tags(clip: Listened) -> None:
+    sure = [one.tag for one in clip.suggestions if one.above_threshold]
+    edit = tag_editor(f"try-tags-{clip.key}", sure, clip.vocabulary)
+    if not sure:
+        st.caption(":material/auto_awesome: The model is not sure of any tag here; its best guesses are beside the player.")
+    if edit.tags:
+        st.code(" ".join(edit.tags), language=None, wrap_lines=True)
+    count = len(edit.tags)
+    st.caption(f"{count} of {FEWEST} to {MOST} tags, as Freesound stores them." + ("" if FEWEST <= count <= MOST else " Freesound would not accept that number."))
+    st.download_button("Download as JSON", as_json(clip, edit.tags), file_name="earmark-tags.json", mime="application/json", icon=":material/download:")
+    st.caption(f"Heard by {plain(str(clip.model))}.")
+
+
+def as_json(clip: Listened, tags: tuple[str, ...]) -> str:
+    heard = [one.model_dump(mode="json") for one in clip.suggestions]
+    return json.dumps({"file": clip.name, "tags": list(tags), "suggestions": heard, "model": str(clip.model)}, indent=1, ensure_ascii=False)
+
+
+main()

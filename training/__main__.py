@@ -1,0 +1,71 @@
+"""Command line of the training room: python -m training clips --data FOLDER --out FOLDER."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from core.errors import EarmarkError
+
+
+def _widths(context: click.Context, option: click.Parameter, text: str) -> tuple[int, ...]:
+    """Four widths from "32,64,128,128"."""
+    widths = tuple(int(part) if part.strip().isascii() and part.strip().isdigit() else 0 for part in text.split(","))
+    if len(widths) != 4 or min(widths) < 1:
+        raise click.BadParameter("four whole numbers from 1 upwards are wanted, such as 32,64,128,128.")
+    return widths
+
+
+def _model_name(context: click.Context, option: click.Parameter, text: str) -> str:
+    """A name that bundles accept; asked for here, because the bundle is written when the training is done."""
+    from core.model.bundle import NAME_PATTERN
+
+    if not NAME_PATTERN.fullmatch(text):
+        raise click.BadParameter("a-z, 0-9 and _ are accepted.")
+    return text
+
+
+@click.group()
+def main() -> None:
+    """Train, calibrate and score a tagging network."""
+
+
+@main.command()
+@click.option(
+    "--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True, help="Folder with clips.csv and the audio."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("runs/bundle"), show_default=True, help="Where the finished bundle goes."
+)
+@click.option(
+    "--run",
+    type=click.Path(path_type=Path),
+    default=Path("runs/clips"),
+    show_default=True,
+    help="Checkpoints and cached log-mels; the same folder again resumes.",
+)
+@click.option("--name", callback=_model_name, default="earmark_starter", show_default=True, help="The model's name: a-z, 0-9 and _.")
+@click.option("--epochs", type=click.IntRange(1), default=60, show_default=True)
+@click.option("--channels", callback=_widths, default="32,64,128,128", show_default=True, help="Widths of the four convolutions.")
+@click.option("--hidden", type=click.IntRange(1), default=448, show_default=True, help="Width of the hidden linear layer.")
+@click.option("--least-recordings", type=click.IntRange(1), default=8, show_default=True, help="Rarer tags stay out of the vocabulary.")
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--licence", default="", help="Condition of use, written into model.json.")
+@click.option("--provenance", default="", help="What the data are and where they come from, written into model.json.")
+def clips(**options) -> None:
+    """Train seed_cnn on a folder of labelled clips and write a scored bundle."""
+    from training import clips as clip_training  # torch takes seconds; --help and a wrong option need none of it
+
+    clip_training.run(**options)
+
+
+if __name__ == "__main__":
+    try:
+        main(standalone_mode=False)
+    except EarmarkError as error:
+        sys.exit(str(error))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit("Stopped. Run the same command again to go on from the last finished epoch.")
