@@ -197,9 +197,16 @@ class _Bytes(io.BytesIO):
             return self.tell()
 
 
+class _OnePass(soundfile.SoundFile):
+    """Read from start to end. A seekable file is sought after every read, which makes libmpg123 lose its place in an MP3."""
+
+    def seekable(self) -> bool:
+        return False
+
+
 def _open_soundfile(source: str | Path | bytes, label: str, limits: AudioLimits) -> tuple[AudioFacts, Iterator[np.ndarray]]:
     try:
-        file = soundfile.SoundFile(_Bytes(source) if isinstance(source, bytes) else str(source))
+        file = _OnePass(_Bytes(source) if isinstance(source, bytes) else str(source))
     except (soundfile.LibsndfileError, TypeError) as error:
         raise _why_unreadable(source, label) from error
     facts = AudioFacts(file.format, file.samplerate, file.channels, file.frames / max(1, file.samplerate))
@@ -315,7 +322,8 @@ _UNSUPPORTED = {
     b"DSD ": "DSD",
     b"FRM8": "DSD",
 }
-_SOUND_CONTAINERS = (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b"ID3", b"caff")
+_MP3_FRAMES = (b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2", b"\xff\xe3", b"\xff\xe2")
+_SOUND_CONTAINERS = (b"RIFF", b"RF64", b"riff", b"FORM", b"fLaC", b"OggS", b"ID3", b"caff", *_MP3_FRAMES)
 
 
 def _why_unreadable(source: str | Path | bytes, label: str) -> AudioError:

@@ -30,7 +30,7 @@ def open_blocks(
     """
     data = source if isinstance(source, bytes) else Path(source).read_bytes()
     try:
-        container = av.open(BytesIO(data), format=container_format)
+        container = av.open(BytesIO(data), format=container_format, metadata_errors="replace")
     except av.error.FFmpegError as error:
         raise TruncatedAudio(f"{label} is damaged or cut off: its index cannot be read; please export or copy it again.") from error
     if not container.streams.audio:

@@ -126,10 +126,12 @@ class Index:
         Raises `WorkspaceError` if an event id is there already with another content.
         """
         with self._engine.begin() as connection:
-            wanted = [event for event in events if not (once_per_model and _is_predicted(connection, event))]
-            fresh = [event for event in wanted if _insert(connection, event)]
-            for sound_id in dict.fromkeys(event.sound_id for event in fresh if event.sound_id):
-                _derive(connection, sound_id)
+            fresh = _not_there_yet(connection, events)
+            if once_per_model:
+                fresh = _once_per_model(connection, fresh)
+            if fresh:
+                connection.execute(_events.insert(), [_row(event) for event in fresh])
+            _derive(connection, list(dict.fromkeys(event.sound_id for event in fresh if event.sound_id)))
         return len(fresh)
 
     def rebuild(self) -> None:
@@ -138,8 +140,7 @@ class Index:
             for table in _DERIVED:
                 connection.execute(table.delete())
             ids = connection.execute(sql.select(_events.c.sound_id).where(_events.c.sound_id.is_not(None)).distinct())
-            for sound_id in ids.scalars().all():
-                _derive(connection, sound_id)
+            _derive(connection, ids.scalars().all())
 
     def record_run(self, run: Run) -> None:
         body = json.dumps(asdict(run) | {"model": run.model.model_dump(mode="json")})
@@ -262,57 +263,77 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 
-def _is_predicted(connection: Connection, event: Event) -> bool:
-    if event.kind != "predicted":
-        return False
-    query = sql.select(_predictions.c.sound_id).where(
-        _predictions.c.sound_id == event.sound_id,
-        _predictions.c.name == event.payload.model.name,
-        _predictions.c.version == event.payload.model.version,
-    )
-    return connection.execute(query).first() is not None
+def _not_there_yet(connection: Connection, events: Iterable[Event]) -> list[Event]:
+    """The events whose ids are new. Raises `WorkspaceError` if an id stands for two different events."""
+    wanted: dict[str, Event] = {}
+    for event in events:
+        _same_or_error(wanted.setdefault(event.event_id, event), event)
+    for some in _portions(list(wanted)):
+        for body in connection.execute(sql.select(_events.c.body).where(_events.c.event_id.in_(some))).scalars():
+            stored = Event.from_json(body)
+            _same_or_error(stored, wanted.pop(stored.event_id))
+    return list(wanted.values())
 
 
-def _insert(connection: Connection, event: Event) -> bool:
-    """Whether the event was new."""
-    row = {
+def _same_or_error(stored: Event, event: Event) -> None:
+    if (stored.kind, stored.sound_id) != (event.kind, event.sound_id):
+        raise WorkspaceError(f"Two different events have the id {event.event_id}; nothing was added.")
+
+
+def _once_per_model(connection: Connection, events: list[Event]) -> list[Event]:
+    """The events without predictions that would repeat one of the same model version."""
+    predicted = [event.sound_id for event in events if event.kind == "predicted" and event.sound_id]
+    there: set[tuple[str | None, str, int]] = set()
+    for some in _portions(predicted):
+        rows = connection.execute(sql.select(_predictions).where(_predictions.c.sound_id.in_(some)))
+        there.update((row.sound_id, row.name, row.version) for row in rows)
+    kept = []
+    for event in events:
+        if event.kind == "predicted":
+            key = (event.sound_id, event.payload.model.name, event.payload.model.version)
+            if key in there:
+                continue
+            there.add(key)
+        kept.append(event)
+    return kept
+
+
+def _row(event: Event) -> dict[str, str | None]:
+    return {
         "event_id": event.event_id,
         "time": iso(event.time),
         "kind": event.kind,
         "sound_id": event.sound_id,
         "body": event.to_json(),
     }
-    if connection.execute(insert(_events).values(row).on_conflict_do_nothing(index_elements=["event_id"])).rowcount:
-        return True
-    stored = Event.from_json(connection.execute(sql.select(_events.c.body).where(_events.c.event_id == event.event_id)).scalar_one())
-    if (stored.kind, stored.sound_id) != (event.kind, event.sound_id):
-        raise WorkspaceError(f"Two different events have the id {event.event_id}; the second was not added.")
-    return False
 
 
-def _derive(connection: Connection, sound_id: str) -> None:
-    """Bring the derived rows of one sound in step with its events."""
-    history = _history(connection, [sound_id])[sound_id]
+def _derive(connection: Connection, sound_ids: Sequence[str]) -> None:
+    """Bring the derived rows of some sounds in step with their events."""
+    for some in _portions(sound_ids):
+        for table in _DERIVED:
+            connection.execute(table.delete().where(table.c.sound_id.in_(some)))
+        rows: dict[Table, list[dict[str, Any]]] = {table: [] for table in _DERIVED}
+        for history in _history(connection, some).values():
+            for table, row in _derived_rows(history):
+                rows[table].append(row)
+        for table, new in rows.items():
+            if new:
+                connection.execute(table.insert(), new)
+
+
+def _derived_rows(history: list[Event]) -> Iterator[tuple[Table, dict[str, Any]]]:
+    """What the derived tables say of one sound."""
     state = fold(history)
-    for table in (_sound_tags, _decisions):
-        connection.execute(table.delete().where(table.c.sound_id == sound_id))
-    row = {
-        "sound_id": sound_id,
-        "arrived": iso(state.arrived),
-        "reviewed": int(state.reviewed),
-        "withdrawn": int(state.withdrawn),
-    }
-    connection.execute(insert(_sounds).values(row).on_conflict_do_update(index_elements=["sound_id"], set_=row))
-    if state.tags and not state.withdrawn:
-        connection.execute(_sound_tags.insert(), [{"tag": tag, "sound_id": sound_id} for tag in state.tags])
-    if state.decisions:
-        decisions = [{"tag": one.tag, "verdict": one.verdict, "sound_id": sound_id} for one in state.decisions.values()]
-        connection.execute(_decisions.insert(), decisions)
-    for event in history:
-        if event.kind == "predicted":
-            model = event.payload.model
-            values = {"sound_id": sound_id, "name": model.name, "version": model.version}
-            connection.execute(insert(_predictions).values(values).on_conflict_do_nothing())
+    flags = {"reviewed": int(state.reviewed), "withdrawn": int(state.withdrawn)}
+    yield _sounds, {"sound_id": state.sound_id, "arrived": iso(state.arrived), **flags}
+    if not state.withdrawn:
+        yield from ((_sound_tags, {"tag": tag, "sound_id": state.sound_id}) for tag in state.tags)
+    for one in state.decisions.values():
+        yield _decisions, {"tag": one.tag, "verdict": one.verdict, "sound_id": state.sound_id}
+    models = [event.payload.model for event in history if event.kind == "predicted"]
+    for name, version in {(model.name, model.version) for model in models}:
+        yield _predictions, {"sound_id": state.sound_id, "name": name, "version": version}
 
 
 def _history(connection: Connection, sound_ids: Sequence[str]) -> dict[str, list[Event]]:

@@ -1,0 +1,115 @@
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def earmark(tmp_path):
+    """Runs `python -m ...` in the project with a workspace of its own."""
+
+    def run(*arguments, module="core", **environment):
+        surroundings = os.environ | {"EARMARK_WORKSPACE": str(tmp_path / "w"), "COLUMNS": "200"} | environment
+        return subprocess.run(
+            [sys.executable, "-m", module, *map(str, arguments)], cwd=ROOT, env=surroundings, capture_output=True, text=True, timeout=120
+        )
+
+    return run
+
+
+RAIN = "examples/sounds/rain-on-leaves.ogg"
+
+
+def test_tag_prints_a_table(earmark):
+    result = earmark("tag", RAIN)
+    assert result.returncode == 0
+    first, *rows = result.stdout.splitlines()
+    assert first == f"{RAIN} (6.0 s)"
+    assert len(rows) == 5
+    assert rows[0].startswith("  * rain ")
+    assert result.stderr == ""
+
+
+def test_the_readme_shows_exactly_what_tag_prints(earmark):
+    shown = (ROOT / "README.md").read_text("utf-8").split("$ python -m core tag ")[1].split("```")[0]
+    file, _, expected = shown.partition("\n")
+    assert earmark("tag", file).stdout.strip() == expected.strip()
+
+
+def test_tag_prints_json_lines_and_csv(earmark):
+    one = json.loads(earmark("tag", "--json", RAIN).stdout)
+    assert one["file"] == RAIN
+    assert one["tags"][0]["tag"] == "rain"
+    assert one["tags"][0]["suggested"] is True
+    rows = list(csv.DictReader(earmark("tag", "--csv", "--top", "3", RAIN, RAIN).stdout.splitlines()))
+    assert [row["rank"] for row in rows] == ["1", "2", "3"] * 2
+
+
+def test_a_file_that_cannot_be_heard_is_said_and_the_others_are_tagged(earmark, tmp_path):
+    (tmp_path / "bad.wav").write_bytes(b"no")
+    result = earmark("tag", tmp_path / "bad.wav", tmp_path / "nowhere.wav", RAIN)
+    assert result.returncode == 1
+    assert "bad.wav is not a sound file" in result.stderr
+    assert "nowhere.wav cannot be read" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert RAIN in result.stdout
+
+
+def test_doctor_says_what_is_there_what_is_missing_and_what_works_without_it(earmark):
+    result = earmark("doctor")
+    assert result.returncode == 0, result.stdout
+    for subject in ("Python", "Packages", "Model", "Sounds", "Workspace", "Freesound", "Hopsworks", "Modal"):
+        assert subject in result.stdout
+    assert "everything else works" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [({"EARMARK_SOUNDS": "/nowhere"}, "There is no folder"), ({"EARMARK_PAGE_SIZE": "x"}, "EARMARK_PAGE_SIZE"), ({"EARMARK_TYPO": "1"}, "misspelt")],
+)
+def test_doctor_finds_what_is_broken(earmark, environment, said):
+    result = earmark("doctor", **environment)
+    assert result.returncode == 1
+    assert said in result.stdout
+
+
+def test_doctor_shows_no_secret(earmark):
+    result = earmark("doctor", FREESOUND_API_KEY="very-secret")
+    assert "very-secret" not in result.stdout + result.stderr
+
+
+def test_events_travel_from_one_workspace_to_another_without_loss(earmark, tmp_path):
+    assert earmark(module="jobs.tagging").returncode == 0
+    assert earmark("export", "--events", tmp_path / "log.jsonl", "--tags", tmp_path / "id2prediction.json").returncode == 0
+    other = {"EARMARK_WORKSPACE": str(tmp_path / "other")}
+    assert earmark("import", tmp_path / "log.jsonl", **other).returncode == 0
+    assert earmark("export", "--events", tmp_path / "again.jsonl", **other).returncode == 0
+    assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "log.jsonl").read_bytes()
+    assert all(len(tags) == 5 for tags in json.loads((tmp_path / "id2prediction.json").read_text()).values())
+
+
+def test_a_bad_line_is_refused_with_its_number_and_the_rest_is_imported(earmark, tmp_path):
+    earmark("export", "--events", tmp_path / "none.jsonl")
+    (tmp_path / "mixed.jsonl").write_text('{"kind": "telepathy"}\n' + (tmp_path / "none.jsonl").read_text())
+    result = earmark("import", tmp_path / "mixed.jsonl")
+    assert result.returncode == 1
+    assert "mixed.jsonl, line 1: Not a valid event" in result.stderr
+
+
+def test_the_seeds_file_can_be_imported(earmark, tmp_path):
+    (tmp_path / "id2prediction.json").write_text('{"123": ["dog", "bark"]}')
+    assert "1 events added" in earmark("import", tmp_path / "id2prediction.json").stderr
+    assert "0 events added, 1 were there" in earmark("import", tmp_path / "id2prediction.json").stderr
+
+
+def test_wrong_use_is_explained_without_a_traceback(earmark):
+    for result in (earmark("tag"), earmark("export"), earmark("dance"), earmark(module="jobs.tagging", EARMARK_SOUNDS="/nowhere")):
+        assert result.returncode != 0
+        assert result.stderr.strip()
+        assert "Traceback" not in result.stderr

@@ -1,0 +1,57 @@
+import pytest
+
+from core import settings as module
+from core.settings import EXAMPLE_SOUNDS, SettingsError, read_settings, unknown_settings
+
+
+def test_without_any_setting_the_example_sounds_are_shown_from_a_workspace_of_their_own():
+    chosen = read_settings()
+    assert chosen.sounds_folder == EXAMPLE_SOUNDS
+    assert chosen.workspace_folder.name == "examples"
+
+
+def test_each_folder_of_sounds_has_a_workspace_of_its_own(monkeypatch, tmp_path):
+    folders = set()
+    for name in ("one/sounds", "two/sounds"):
+        monkeypatch.setenv("EARMARK_SOUNDS", str(tmp_path / name))
+        folders.add(read_settings().workspace_folder)
+    assert len(folders) == 2
+
+
+def test_a_workspace_can_be_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("EARMARK_WORKSPACE", str(tmp_path / "w"))
+    assert read_settings().workspace_folder == tmp_path / "w"
+
+
+def test_an_empty_variable_means_not_set(monkeypatch):
+    monkeypatch.setenv("EARMARK_SOUNDS", "")
+    assert read_settings().sounds is None
+
+
+def test_settings_also_come_from_the_secrets_file_and_the_environment_wins(monkeypatch, tmp_path):
+    file = tmp_path / "secrets.toml"
+    file.write_text('[earmark]\ncurator = "Ada"\npage_size = 20\n')
+    monkeypatch.setattr(module, "SECRETS_FILE", file)
+    monkeypatch.setenv("EARMARK_PAGE_SIZE", "30")
+    assert (read_settings().curator, read_settings().page_size) == ("Ada", 30)
+
+
+@pytest.mark.parametrize(("name", "value"), [("EARMARK_PAGE_SIZE", "many"), ("EARMARK_MAX_SECONDS", "-1"), ("EARMARK_CURATOR", "x" * 61)])
+def test_a_setting_that_cannot_be_used_is_named_in_one_sentence(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=rf"^The setting {name} cannot be used: .*\.$"):
+        read_settings()
+
+
+@pytest.mark.parametrize("text", ["not toml [", 'earmark = "x"', "\xff"])
+def test_a_secrets_file_that_cannot_be_read_is_said(monkeypatch, tmp_path, text):
+    file = tmp_path / "secrets.toml"
+    file.write_text(text, "latin-1")
+    monkeypatch.setattr(module, "SECRETS_FILE", file)
+    with pytest.raises(SettingsError, match=r"secrets\.toml"):
+        read_settings()
+
+
+def test_misspelt_settings_are_noticed(monkeypatch):
+    monkeypatch.setenv("EARMARK_SOUND", "/somewhere")
+    assert unknown_settings() == ["EARMARK_SOUND"]

@@ -1,0 +1,82 @@
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+
+from core.sources import FolderSource, SourceError
+
+
+def tone(path, seed: int = 0, **tags: str):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    samples = 0.3 * np.sin(np.arange(8000) * (0.1 + 0.01 * seed)).astype(np.float32)
+    with soundfile.SoundFile(path, "w", 8000, 1) as file:
+        for name, value in tags.items():
+            setattr(file, name, value)
+        file.write(samples)
+    return path
+
+
+def found(folder, workspace, **options):
+    return list(FolderSource(folder, **options).sounds(workspace))
+
+
+def test_a_folder_gives_its_audio_files_in_order_of_name_with_ids_by_content(tmp_path, workspace):
+    tone(tmp_path / "b.wav", 1)
+    tone(tmp_path / "sub" / "c.flac", 2)
+    tone(tmp_path / "A.ogg", 3)
+    (tmp_path / "notes.txt").write_text("no sound")
+    tone(tmp_path / ".hidden" / "d.wav", 4)
+    tone(tmp_path / ".e.wav", 5)
+    sounds = found(tmp_path, workspace)
+    assert [one.name for one in sounds] == ["A.ogg", "b.wav", "sub/c.flac"]
+    assert all(one.sound_id.startswith("file:") and len(one.sound_id) == 69 for one in sounds)
+
+
+def test_a_copy_or_a_renamed_file_is_the_same_sound(tmp_path, workspace):
+    tone(tmp_path / "a.wav")
+    shutil.copy(tmp_path / "a.wav", tmp_path / "copy.wav")
+    (first,) = found(tmp_path, workspace)
+    (tmp_path / "a.wav").rename(tmp_path / "z.wav")
+    (again,) = found(tmp_path, workspace)
+    assert first.sound_id == again.sound_id
+
+
+def test_a_file_whose_content_changes_is_another_sound(tmp_path, workspace):
+    (before,) = found(tone(tmp_path / "a.wav").parent, workspace)
+    (after,) = found(tone(tmp_path / "a.wav", 7).parent, workspace)
+    assert before.sound_id != after.sound_id
+
+
+def test_an_unchanged_file_is_not_read_again(tmp_path, workspace):
+    path = tone(tmp_path / "a.wav")
+    (first,) = found(tmp_path, workspace)
+    facts = path.stat()
+    assert workspace.file_id(str(path.resolve()), facts.st_size, facts.st_mtime_ns) == first.sound_id
+
+
+def test_a_file_over_the_size_limit_is_reported_without_being_read(tmp_path, workspace):
+    tone(tmp_path / "a.wav")
+    (one,) = found(tmp_path, workspace, max_megabytes=0.001)
+    assert one.problem.startswith("a.wav is")
+    assert "limit" in one.problem
+
+
+def test_a_broken_link_is_left_out(tmp_path, workspace):
+    (tmp_path / "gone.wav").symlink_to(tmp_path / "nowhere.wav")
+    assert found(tmp_path, workspace) == []
+
+
+def test_a_folder_that_is_not_there_is_said(tmp_path):
+    with pytest.raises(SourceError, match="There is no folder"):
+        FolderSource(tmp_path / "nowhere")
+
+
+def test_metadata_come_from_inside_the_file_and_else_from_its_name(tmp_path, workspace):
+    tone(tmp_path / "a.ogg", title="Rain <b>on</b> leaves", artist="Ada", license="CC0", comment="at dawn")
+    tone(tmp_path / "b.wav")
+    source = FolderSource(tmp_path)
+    rain, plain = (source.describe(one, one.read()) for one in source.sounds(workspace))
+    assert (rain.title, rain.author, rain.license, rain.description) == ("Rain <b>on</b> leaves", "Ada", "CC0", "at dawn")
+    assert (plain.title, plain.author) == ("b", "")
+    assert plain.created.endswith("Z")
