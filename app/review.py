@@ -87,8 +87,8 @@ def _editor(now: SoundState, vocabulary: list[str]) -> None:
     """Chips and buttons. The person edits the state that they were shown, until they save it or have nothing unsaved."""
     may_not = session.viewer().may_not_edit
     shown = _shown(now)
-    key = _editor_key(shown)
-    edit = tag_editor(key, shown.tags, vocabulary, disabled=bool(may_not))
+    guesses = [one for one in now.suggestions if one.tag not in shown.tags]
+    edit = tag_editor(_editor_key(shown), shown.tags, vocabulary, guesses, version=shown.last.event_id, disabled=bool(may_not))
     if shown.last.event_id != now.last.event_id:
         st.caption(f":material/group: {plain(now.last.actor)} has changed this sound since; your changes will be laid over theirs.")
     if not may_not:
@@ -99,7 +99,8 @@ def _editor(now: SoundState, vocabulary: list[str]) -> None:
 def _buttons(now: SoundState, *, changed: bool) -> None:
     sound_id = now.sound_id
     with st.container(horizontal=True, gap="small"):
-        st.button("Save", key=f"save-{sound_id}", type="primary", disabled=not changed, on_click=_save, args=(sound_id,), icon=":material/check:")
+        # Never disabled: a press may come together with the text that is still being typed.
+        st.button("Save", key=f"save-{sound_id}", type="primary" if changed else "secondary", on_click=_save, args=(sound_id,), icon=":material/check:")
         st.button(
             "All correct" if not changed else "Save, rest is correct",
             key=f"accept-{sound_id}",
@@ -107,7 +108,6 @@ def _buttons(now: SoundState, *, changed: bool) -> None:
             args=(sound_id, True),
             icon=":material/done_all:",
             help="Say of each of these tags that it is right",
-            disabled=not now.tags and not changed,
         )
         last = _last_review(now)
         st.button(
@@ -125,13 +125,13 @@ def _buttons(now: SoundState, *, changed: bool) -> None:
 def _status(now: SoundState) -> None:
     note = st.session_state.get(_note_key(now.sound_id))
     if note:
-        st.markdown(note)
+        st.container(key=f"note-{now.sound_id}").markdown(note)
     last = _last_review(now)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if last:
             st.caption(f":material/verified: Reviewed by {plain(last.actor)}, {ago(last.time)}")
         elif now.tags:
-            st.caption(f":material/auto_awesome: Suggested by {plain(str(now.model or 'an import'))}, not reviewed")
+            st.caption(":material/auto_awesome: Suggested, not reviewed" if now.model else ":material/file_open: Imported, not reviewed")
         else:
             st.caption(":material/auto_awesome: The model is not sure of any tag")
         with st.popover("History", type="tertiary"):
@@ -170,19 +170,22 @@ def _shown(now: SoundState) -> SoundState:
     key = f"shown-{now.sound_id}"
     before: SoundState | None = st.session_state.get(key)
     if before is not None and before.last.event_id != now.last.event_id:
-        unsaved = set(edited(_editor_key(before), before.tags).tags) != set(before.tags)
-        if unsaved:
+        if set(_tags_in_editor(before)) != set(before.tags):
             return before
     st.session_state[key] = now
     return now
 
 
 def _editor_key(shown: SoundState) -> str:
-    return f"tags-{shown.sound_id}-{shown.last.event_id}"
+    return f"tags-{shown.sound_id}"
+
+
+def _tags_in_editor(shown: SoundState) -> tuple[str, ...]:
+    return edited(_editor_key(shown), shown.tags, shown.last.event_id).tags
 
 
 def _note_key(sound_id: str) -> str:
-    return f"note-{sound_id}"
+    return f"said-{sound_id}"
 
 
 def _last_review(state: SoundState) -> Event | None:
@@ -197,9 +200,9 @@ def _save(sound_id: str, accept: bool = False) -> None:
     viewer = session.viewer()
     if shown is None or viewer.may_not_edit:
         return
-    event = review(shown, edited(_editor_key(shown), shown.tags).tags, viewer.name, accept=accept)
+    event = review(shown, _tags_in_editor(shown), viewer.name, accept=accept)
     if event is None:
-        st.session_state[_note_key(sound_id)] = "Nothing was changed."
+        st.session_state[_note_key(sound_id)] = "Nothing was changed, so nothing was saved."
         return
     if not _append(sound_id, event):
         return

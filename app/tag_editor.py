@@ -2,11 +2,22 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import streamlit as st
 
 from app.text import plain
+from core.id2prediction import Suggestion
 from core.tags import CleanTags, clean
+
+_HERE = Path(__file__).parent
+_COMPONENT = st.components.v2.component(
+    "earmark_tag_editor",
+    html=(_HERE / "tag_editor.html").read_text("utf-8"),
+    css=(_HERE / "tag_editor.css").read_text("utf-8"),
+    js=(_HERE / "tag_editor.js").read_text("utf-8"),
+)
+MOST_CHIPS = 100
 
 
 @dataclass(frozen=True)
@@ -17,31 +28,44 @@ class Edit:
     changed: bool
 
 
-def tag_editor(key: str, tags: Sequence[str], vocabulary: Iterable[str], *, disabled: bool = False) -> Edit:
-    """Chips with today's `tags`; typing searches `vocabulary` and Enter adds what is not in it.
+def tag_editor(
+    key: str, tags: Sequence[str], vocabulary: Iterable[str], guesses: Sequence[Suggestion] = (), *, version: str = "", disabled: bool = False
+) -> Edit:
+    """Chips with today's `tags`; typing searches `vocabulary`, and anything else may be typed as well.
 
-    There is no limit, so that adding a tag never drops another. `key` must belong to one sound.
+    Any number of chips is allowed, so adding a tag never drops another, and what was typed but not confirmed counts when the
+    field is left. `guesses` are offered at a click. `key` must belong to one sound, `version` to what was there (`tags`): with
+    another version the chips start anew.
     """
-    options = sorted({*vocabulary, *tags})
-    chips = st.multiselect(
-        "Tags",
-        options,
-        default=list(tags),
+    chips = _chips(key, tags, version)
+    _COMPONENT(
         key=key,
-        accept_new_options=True,
-        select_all=False,
-        wrap=True,
-        placeholder="Search or type a tag, then Enter",
-        disabled=disabled,
+        data={
+            "version": version,
+            "tags": list(tags),
+            "current": list(chips),
+            "vocabulary": list(vocabulary),
+            "guesses": [[one.tag, f"{one.tag} {one.probability:.0%}"] for one in guesses],
+            "disabled": disabled,
+        },
+        on_edit_change=lambda: None,
     )
     cleaned = clean(chips)
     _preview(chips, cleaned)
     return Edit(cleaned.tags, set(cleaned.tags) != set(tags))
 
 
-def edited(key: str, tags: Sequence[str]) -> CleanTags:
-    """The chips of that editor as they would be stored; `tags` if it has not been drawn."""
-    return clean(st.session_state.get(key, tags))
+def edited(key: str, tags: Sequence[str], version: str = "") -> CleanTags:
+    """The chips of that editor as they would be stored; `tags` where nobody has touched them."""
+    return clean(_chips(key, tags, version))
+
+
+def _chips(key: str, tags: Sequence[str], version: str) -> tuple[str, ...]:
+    """What the browser says, which is checked, as everything from outside: a list of texts for this very version."""
+    edit = (st.session_state.get(key) or {}).get("edit")
+    if not isinstance(edit, dict) or edit.get("version") != version or not isinstance(edit.get("tags"), list):
+        return tuple(tags)
+    return tuple(chip for chip in edit["tags"][:MOST_CHIPS] if isinstance(chip, str))
 
 
 def _preview(chips: Sequence[str], cleaned: CleanTags) -> None:

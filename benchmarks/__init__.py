@@ -1,0 +1,1 @@
+"""Measured comparisons. `python -m benchmarks` runs all of them, `python -m benchmarks logmel clip` these two."""

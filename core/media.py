@@ -72,7 +72,7 @@ def _narrow(log_mel: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=1)
 def _colours() -> np.ndarray:
     """The colour scale as uint8 [256, 3]."""
-    positions, colours = zip(*PALETTE, strict=True)
-    channels = [[colour >> shift & 0xFF for colour in colours] for shift in (16, 8, 0)]
+    positions = [position for position, _ in PALETTE]
+    channels = [[colour >> shift & 0xFF for _, colour in PALETTE] for shift in (16, 8, 0)]
     scale = np.linspace(0, 1, 256)
     return np.stack([np.interp(scale, positions, channel) for channel in channels], axis=1).round().astype(np.uint8)

@@ -41,7 +41,8 @@ def about(bundle: Bundle, model: ModelRef) -> None:
 
 
 def overall(bundle: Bundle) -> None:
-    for column, (score, (label, meaning)) in zip(st.columns(len(SCORES)), SCORES.items(), strict=True):
+    columns = [*st.columns(3), *st.columns(3)]
+    for column, (score, (label, meaning)) in zip(columns, SCORES.items(), strict=True):
         column.metric(label, f"{bundle.metrics['overall'][score]:.3f}", help=meaning, border=True)
 
 
@@ -49,13 +50,18 @@ def with_baseline(bundle: Bundle) -> None:
     """This model beside the seed. The data sets differ, and the table says so."""
     baseline = bundle.metrics["baseline"]
     names = [name for name in SCORES if name in baseline]
-    rows = [
-        {"Model": bundle.name, "Data": f"{bundle.metrics['clips']} held-out clips, {len(bundle.vocabulary)} tags"} | {SCORES[n][0]: bundle.metrics["overall"][n] for n in names},
-        {"Model": baseline["name"], "Data": baseline["data"]} | {SCORES[n][0]: baseline[n] for n in names},
-    ]
+    ours = {"Model": bundle.name} | _scores(bundle.metrics["overall"], names)
+    seed = {"Model": baseline["name"]} | _scores(baseline, names)
+    ours["Data"] = f"{bundle.metrics['clips']} held-out clips, {len(bundle.vocabulary)} tags"
+    seed["Data"] = baseline["data"]
     st.subheader("Beside the prototype", anchor=False)
-    st.dataframe(rows, hide_index=True, column_config={SCORES[n][0]: st.column_config.NumberColumn(format="%.3f") for n in names})
+    formats = {SCORES[name][0]: st.column_config.NumberColumn(format="%.3f") for name in names}
+    st.dataframe([ours, seed], hide_index=True, column_config=formats)
     st.caption("The two rows come from different data: they show where each stands, not which is better.")
+
+
+def _scores(values, names) -> dict:
+    return {SCORES[name][0]: values[name] for name in names}
 
 
 def per_tag(bundle: Bundle) -> None:

@@ -1,6 +1,7 @@
 """Live monitoring and correction: the newest sounds, what the model hears in them, and what people say."""
 
 import math
+from datetime import datetime
 from typing import get_args
 
 import streamlit as st
@@ -36,7 +37,7 @@ def summary() -> None:
         parts.append(f"model {plain(str(current.payload.model))}")
     if runs:
         skipped = f", {len(runs[0].skipped)} skipped" if runs[0].skipped else ""
-        parts.append(f"last run {ago(current_time(runs[0].started))}: {runs[0].tagged:,} tagged{skipped}")
+        parts.append(f"last run {ago(datetime.fromisoformat(runs[0].started))}: {runs[0].tagged:,} tagged{skipped}")
     st.caption(" · ".join(parts))
     seen = st.session_state.setdefault("sounds_seen", counts.sounds)
     if counts.sounds > seen and st.button(f"{plural(counts.sounds - seen, 'new sound')}: show", icon=":material/refresh:"):
@@ -44,19 +45,18 @@ def summary() -> None:
         st.rerun(scope="app")
 
 
-def current_time(text: str):
-    from datetime import datetime
-
-    return datetime.fromisoformat(text)
-
-
 def filters() -> Query:
     """Which sounds to show; kept in the address, so that a view can be shared."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         show = st.segmented_control("Show", get_args(Show), default="all", required=True, key="show", bind="query-params", format_func=str.capitalize)
-        tags = [tag for tag, _ in session.workspace().tags_in_use()]
+        tags = tags_in_use()
         tag = st.selectbox("Tag", tags, index=None, key="tag", placeholder="Any tag", width=220, bind="query-params")
     return Query(show or "all", tag)
+
+
+@st.cache_data(ttl=LOOK_EVERY_S, show_spinner=False)
+def tags_in_use() -> list[str]:
+    return [tag for tag, _ in session.workspace().tags_in_use()]
 
 
 def page_number() -> int:

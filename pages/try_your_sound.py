@@ -127,7 +127,8 @@ def result(clip: Listened) -> None:
 
 def edit_tags(clip: Listened) -> None:
     sure = [one.tag for one in clip.suggestions if one.above_threshold]
-    edit = tag_editor(f"try-tags-{clip.key}", sure, clip.vocabulary)
+    guesses = [one for one in clip.suggestions if not one.above_threshold]
+    edit = tag_editor(f"try-tags-{clip.key}", sure, clip.vocabulary, guesses)
     if not sure:
         st.caption(":material/auto_awesome: The model is not sure of any tag here; its best guesses are beside the player.")
     if edit.tags:

@@ -21,7 +21,7 @@ BLOCK_FRAMES = 1 << 20
 RATES_HZ = (1_000, 768_000)
 MOST_CHANNELS = 64
 LOUDEST_SAMPLE = 1e6  # integers saved as floats reach 32,768 (16 bit); beyond this it is not sound
-MP3_LENGTH_SLACK_S = 0.2  # an MP3 without a Xing header only estimates its own length
+MP3_LENGTH_SLACK_S = 0.2  # writers of MP3 headers disagree by a few frames (26 ms each) about what counts
 
 AUDIO_SUFFIXES = frozenset("wav wave flac ogg oga opus mp3 aif aiff aifc caf au m4a mp4 m4b aac wv webm mka".split())
 """File name endings that are worth trying; what a file really is, its bytes decide."""
@@ -128,10 +128,9 @@ def open_sound(
         raise TooLarge(f"{label} is {size / 1e6:,.1f} MB; the limit is {limits.megabytes:g} MB.")
     if not size:
         raise EmptyAudio(f"{label} is empty (0 bytes).")
-    ending = _truncated_ogg(source, head)
-    if ending:
+    if _truncated_ogg(source, size, head):
         raise TruncatedAudio(f"{label} is cut off: its last page is not whole; please export or copy it again.")
-    container = _pyav_container(head)
+    container = "mp3" if _is_mp3_without_length(source, head) else _pyav_container(head)
     if container:
         from core.model import audio_pyav  # imported only for what libsndfile cannot read
 
@@ -165,11 +164,18 @@ def _pyav_container(head: bytes) -> str | None:
     return None
 
 
-def _truncated_ogg(source: str | Path | bytes, head: bytes) -> bool:
+def _is_mp3_without_length(source: str | Path | bytes, head: bytes) -> bool:
+    """Whether an MP3's first frame states no length (Xing, Info, VBRI): libsndfile guesses it from one bit rate and stops there."""
+    tag = sum(byte << 7 * place for place, byte in enumerate(reversed(head[6:10]))) + 10 if head[:3] == b"ID3" else 0
+    frame = _bytes_at(source, tag, 256)
+    return frame[:2] in _MP3_FRAMES and not any(mark in frame for mark in (b"Xing", b"Info", b"VBRI"))
+
+
+def _truncated_ogg(source: str | Path | bytes, size: int, head: bytes) -> bool:
     """Whether the last Ogg page claims more bytes than the file has (page layout: RFC 3533 section 6)."""
     if head[:4] != b"OggS":
         return False
-    tail = _tail(source, 1 << 17)
+    tail = _bytes_at(source, max(0, size - (1 << 17)), 1 << 17)
     at = tail.rfind(b"OggS")
     if at < 0:
         return False  # a page is at most 65,307 bytes, so this cannot be an Ogg tail; the decoder will say
@@ -179,12 +185,12 @@ def _truncated_ogg(source: str | Path | bytes, head: bytes) -> bool:
     return len(page) < 27 + page[26] + sum(page[27 : 27 + page[26]])
 
 
-def _tail(source: str | Path | bytes, count: int) -> bytes:
+def _bytes_at(source: str | Path | bytes, start: int, count: int) -> bytes:
     if isinstance(source, bytes):
-        return source[-count:]
+        return source[start : start + count]
     with open(source, "rb") as file:
-        file.seek(max(0, Path(source).stat().st_size - count))
-        return file.read()
+        file.seek(start)
+        return file.read(count)
 
 
 class _Bytes(io.BytesIO):

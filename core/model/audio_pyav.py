@@ -17,6 +17,7 @@ from core.model.audio import (
     too_long,
 )
 
+WITHOUT_LENGTH = ("aac", "mp3")  # bare frames: FFmpeg's duration is a guess from the first bit rates
 MISSING_SHARE = 0.05  # containers round their stated length; a twentieth less sound than stated is a cut file
 
 
@@ -30,7 +31,7 @@ def open_blocks(
     """
     data = source if isinstance(source, bytes) else Path(source).read_bytes()
     try:
-        container = av.open(BytesIO(data), format=container_format, metadata_errors="replace")
+        container = av.open(BytesIO(data), "r", format=container_format, metadata_errors="replace")
     except av.error.FFmpegError as error:
         raise TruncatedAudio(f"{label} is damaged or cut off: its index cannot be read; please export or copy it again.") from error
     if not container.streams.audio:
@@ -40,8 +41,8 @@ def open_blocks(
     if stream.codec_context is None or not stream.rate:
         container.close()
         raise UnsupportedAudio(f"{label} is sound of a kind that is not read here; please convert it to WAV, FLAC or OGG.")
-    stated = container.duration / av.time_base if container.duration else 0.0
-    facts = AudioFacts(stream.codec_context.name.upper(), stream.rate, stream.codec_context.channels, stated)
+    stated = container.duration / av.time_base if container.duration and container_format not in WITHOUT_LENGTH else 0.0
+    facts = AudioFacts(stream.codec_context.name.removesuffix("float").upper(), stream.rate, stream.codec_context.channels, stated)
     check_header(facts, label, limits)
     return facts, _decode(container, facts, label, limits)
 
@@ -51,7 +52,7 @@ def _decode(container, facts: AudioFacts, label: str, limits: AudioLimits) -> It
     resampler = av.AudioResampler(format="fltp")  # samples become floats; rate and channels stay
     with container:
         try:
-            for frame in container.decode(audio=0):
+            for frame in _frames(container):
                 for part in resampler.resample(frame):
                     block = part.to_ndarray().T
                     heard += len(block)
@@ -64,3 +65,13 @@ def _decode(container, facts: AudioFacts, label: str, limits: AudioLimits) -> It
         raise TruncatedAudio(
             f"{label} is cut off: {heard / facts.rate:.1f} of {facts.seconds:.1f} s can be read; please export or copy it again."
         )
+
+
+def _frames(container) -> Iterator[av.AudioFrame]:
+    """Decoded frames. In an MP3, what is no frame is skipped, as every player does: tags, junk at the end, holes of a stream."""
+    for packet in container.demux(audio=0):
+        try:
+            yield from packet.decode()
+        except av.error.InvalidDataError:
+            if container.format.name != "mp3":
+                raise

@@ -87,7 +87,7 @@ def scaler(parts):
     return clip_training.per_band_scaler(parts[0].frames, parts[0].clips)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def recipe() -> Recipe:
     """Small and quick; the rest is as shipped."""
     return Recipe(arguments=TINY, epochs=8, batch=4, learning_rate=4e-3, seed=3)

@@ -27,14 +27,21 @@ def written(samples: np.ndarray, rate: int = 44_100, container: str = "WAV", sub
     return out.getvalue()
 
 
-def encoded(samples: np.ndarray, rate: int = 44_100, container: str = "ipod", codec: str = "aac", **options: str) -> bytes:
+def encoded(
+    samples: np.ndarray,
+    rate: int = 44_100,
+    container: str = "ipod",
+    codec: str = "aac",
+    codec_options: dict[str, str] | None = None,
+    **options: str,
+) -> bytes:
     """float32 [n, channels] as a file of FFmpeg's; `options` go to the muxer."""
     import av
 
     out = BytesIO()
     with av.open(out, "w", format=container, options=options) as file:
         layout = {1: "mono", 2: "stereo", 6: "5.1"}[samples.shape[1]]
-        stream = file.add_stream(codec, rate=rate, layout=layout)
+        stream = file.add_stream(codec, rate=rate, layout=layout, options=codec_options)
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.T), format="fltp", layout=layout)
         frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
         file.mux(stream.encode(frame))

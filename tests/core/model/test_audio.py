@@ -215,25 +215,46 @@ def test_reading_in_many_blocks_changes_nothing(container, subtype, monkeypatch)
 def test_a_file_longer_than_one_block_is_heard_to_its_end():
     seconds = 1.4 * audio.BLOCK_FRAMES / 44_100
     sound = tone(seconds=seconds, level=0.1)
-    sound[-22_050:] *= 5
+    sound[-44_100:] += tone(hz=1000, seconds=1, level=0.4)
 
     heard = audio.load(written(sound))
 
     assert heard.seconds == pytest.approx(seconds, abs=0.001)
-    assert np.abs(heard.samples[-5000:]).max() == pytest.approx(0.5, rel=0.05)
+    assert np.abs(heard.samples[-8000:-1000]).max() == pytest.approx(0.5, rel=0.02)
+
+
+QUIET_THEN_NOISY = np.concatenate([tone(seconds=4), np.random.default_rng(3).uniform(-0.5, 0.5, (88_200, 1)).astype(np.float32)])
+BARE_MP3 = encoded(tone(seconds=2), 44_100, "mp3", "libmp3lame", write_xing="0")
 
 
 def test_an_mp3_of_constant_rate_without_a_length_header_loads():
-    check_tone(audio.load(encoded(tone(seconds=6), 44_100, "mp3", "libmp3lame", write_xing="0")), seconds=6, slack_s=0.1)
+    check_tone(audio.load(BARE_MP3), seconds=2, slack_s=0.1)
 
 
 @pytest.mark.parametrize("header", ["0", "1"])
-def test_an_mp3_of_variable_rate_loads(header):
-    quiet_then_noisy = np.concatenate([tone(seconds=4), np.random.default_rng(3).uniform(-0.5, 0.5, (88_200, 1)).astype(np.float32)])
+@pytest.mark.parametrize("sound", [QUIET_THEN_NOISY, QUIET_THEN_NOISY[::-1]], ids=["quiet first", "noisy first"])
+def test_an_mp3_of_variable_rate_is_heard_to_its_end(sound, header):
+    heard = audio.load(encoded(sound, 44_100, "mp3", "libmp3lame", {"flags": "+qscale", "global_quality": "236"}, write_xing=header))
 
-    heard = audio.load(encoded(quiet_then_noisy, 44_100, "mp3", "libmp3lame", bit_rate=None, global_quality="2", write_xing=header))
+    assert heard.seconds == pytest.approx(6, abs=0.1)
 
-    assert heard.seconds == pytest.approx(6, abs=0.15)
+
+@pytest.mark.parametrize("junk", [bytes(3000), b"TAG" + b"a song".ljust(125, b"\0"), b"LYRICSBEGIN" + b"la" * 300])
+def test_what_follows_the_frames_of_an_mp3_does_no_harm(junk):
+    check_tone(audio.load(BARE_MP3 + junk), seconds=2, slack_s=0.1)
+    check_tone(audio.load(written(tone(seconds=2), 44_100, "MP3") + junk), seconds=2, slack_s=0.1)
+
+
+def test_a_hole_in_a_streamed_mp3_is_skipped():
+    heard = audio.load(BARE_MP3[:8000] + BARE_MP3[9100:])
+
+    assert heard.seconds == pytest.approx(2 - 1100 / len(BARE_MP3) * 2, abs=0.15)
+
+
+def test_raw_aac_of_variable_rate_is_not_taken_for_cut_off():
+    heard = audio.load(encoded(QUIET_THEN_NOISY[::-1], 44_100, "adts", "aac"))
+
+    assert heard.seconds == pytest.approx(6, abs=0.1)
 
 
 def test_a_flac_of_unstated_length_loads():
@@ -442,22 +463,22 @@ def test_a_vorbis_file_that_claims_hours_is_only_as_long_as_its_sound(claim):
     assert peak < MOST_MEMORY
 
 
-TWO_SECONDS = tone(seconds=2, rate=48_000)
+FOUR_SECONDS = tone(seconds=4, rate=48_000)
 CUT_FILES = {
-    "wav": written(TWO_SECONDS, 48_000),
-    "float wav": written(TWO_SECONDS, 48_000, "WAV", "FLOAT"),
-    "rf64": written(TWO_SECONDS, 48_000, "RF64", "PCM_16"),
-    "w64": written(TWO_SECONDS, 48_000, "W64", "PCM_16"),
-    "aiff": written(TWO_SECONDS, 48_000, "AIFF"),
-    "au": written(TWO_SECONDS, 48_000, "AU", "PCM_16"),
-    "flac": written(TWO_SECONDS, 48_000, "FLAC"),
-    "vorbis": written(TWO_SECONDS, 48_000, "OGG", "VORBIS"),
-    "opus": written(TWO_SECONDS, 48_000, "OGG", "OPUS"),
-    "mp3": written(TWO_SECONDS, 48_000, "MP3"),
-    "m4a": encoded(TWO_SECONDS, 48_000, "ipod", "aac"),
-    "webm": encoded(TWO_SECONDS, 48_000, "webm", "libopus"),
-    "wavpack": encoded(TWO_SECONDS, 48_000, "wv", "wavpack"),
-    "matroska": encoded(TWO_SECONDS, 48_000, "matroska", "flac"),
+    "wav": written(FOUR_SECONDS, 48_000),
+    "float wav": written(FOUR_SECONDS, 48_000, "WAV", "FLOAT"),
+    "rf64": written(FOUR_SECONDS, 48_000, "RF64", "PCM_16"),
+    "w64": written(FOUR_SECONDS, 48_000, "W64", "PCM_16"),
+    "aiff": written(FOUR_SECONDS, 48_000, "AIFF"),
+    "au": written(FOUR_SECONDS, 48_000, "AU", "PCM_16"),
+    "flac": written(FOUR_SECONDS, 48_000, "FLAC"),
+    "vorbis": written(FOUR_SECONDS, 48_000, "OGG", "VORBIS"),
+    "opus": written(FOUR_SECONDS, 48_000, "OGG", "OPUS"),
+    "mp3": written(FOUR_SECONDS, 48_000, "MP3"),
+    "m4a": encoded(FOUR_SECONDS, 48_000, "ipod", "aac"),
+    "webm": encoded(FOUR_SECONDS, 48_000, "webm", "libopus"),
+    "wavpack": encoded(FOUR_SECONDS, 48_000, "wv", "wavpack"),
+    "matroska": encoded(FOUR_SECONDS, 48_000, "matroska", "flac"),
 }
 cut_files = pytest.mark.parametrize("data", CUT_FILES.values(), ids=CUT_FILES.keys())
 
@@ -489,15 +510,15 @@ def test_a_file_cut_after_its_header_is_called_cut_off_or_without_sound(name, he
 
 def test_a_sound_longer_than_the_limit_is_refused_whatever_its_kind():
     for name, data in CUT_FILES.items():
-        assert type(error_of(data, AudioLimits(seconds=1.5))) is TooLong, name
-        audio.load(data, limits=AudioLimits(seconds=2.2))
+        assert type(error_of(data, AudioLimits(seconds=3))) is TooLong, name
+        audio.load(data, limits=AudioLimits(seconds=4.2))
 
 
 def test_a_stream_without_a_stated_length_is_refused_when_it_passes_the_limit():
-    endless = encoded(TWO_SECONDS, 48_000, "webm", "libopus", live="1")
+    endless = encoded(FOUR_SECONDS, 48_000, "webm", "libopus", live="1")
 
-    assert audio.load(endless).seconds == pytest.approx(2, abs=0.05)
-    assert type(error_of(endless, AudioLimits(seconds=1.5))) is TooLong
+    assert audio.load(endless).seconds == pytest.approx(4, abs=0.05)
+    assert type(error_of(endless, AudioLimits(seconds=3))) is TooLong
 
 
 def test_a_file_larger_than_the_limit_is_refused_before_it_is_read(tmp_path):
@@ -531,7 +552,7 @@ def test_an_error_without_a_given_name_uses_the_files_own(tmp_path):
 
     with pytest.raises(NotAudio, match=r"^field recording 7\.flac is not"):
         audio.load(path)
-    with pytest.raises(NotAudio, match="^The sound is not"):
+    with pytest.raises(NotAudio, match=r"^The sound is not"):
         audio.load(b"nothing")
 
 
@@ -558,11 +579,10 @@ FUZZ = settings(deadline=None, suppress_health_check=[HealthCheck.function_scope
 def listen(data: bytes) -> None:
     """Load it; an `AudioError` is an answer, anything else a defect."""
     try:
-        heard = audio.load(data)
-    except AudioError as error:
-        assert str(error).endswith(".")
-    else:
-        assert np.isfinite(heard.samples).all()
+        heard = audio.load(data).samples
+    except AudioError:
+        return
+    assert np.isfinite(heard).all()
 
 
 def no_python_errors(printed: str) -> bool:

@@ -1,0 +1,39 @@
+"""Command line of the benchmarks: python -m benchmarks [NAME]..."""
+
+import os
+import subprocess
+import sys
+
+import click
+
+from benchmarks.harness import ONE_THREAD, ROOT, introduction, print_text
+from core.errors import EarmarkError
+
+BENCHMARKS = ("logmel", "clip", "batch", "startup")
+
+
+@click.command()
+@click.argument("names", nargs=-1, type=click.Choice(BENCHMARKS))
+def main(names: tuple[str, ...]) -> None:
+    """Run the benchmarks of these NAMES, or all of them, and print a table of each.
+
+    Sounds come from the folder in EARMARK_BENCH_CLIPS if it is set, else from the real clips beside the project or from the
+    example sounds. Every benchmark is a process of its own, because numpy's threads are set before numpy is imported.
+    """
+    print_text(introduction())
+    for name in names or BENCHMARKS:
+        done = subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], cwd=ROOT, env=os.environ | ONE_THREAD)
+        if done.returncode:
+            raise EarmarkError(f"The benchmark {name} failed (exit status {done.returncode}).")
+
+
+if __name__ == "__main__":
+    try:
+        main(standalone_mode=False)
+    except EarmarkError as error:
+        sys.exit(str(error))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)

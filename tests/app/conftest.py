@@ -1,0 +1,120 @@
+"""A workspace with the example sounds in it, the app run by AppTest, and a real server with a real browser."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+BROWSER_REQUIRED = os.environ.get("BROWSER_TESTS") == "required"
+CHROMIUM_FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync "
+    "--use-fake-device-for-media-stream --use-fake-ui-for-media-stream --autoplay-policy=no-user-gesture-required"
+).split()
+SERVER_START_S = 60
+
+
+@pytest.fixture(scope="session")
+def tagged(tmp_path_factory) -> Path:
+    """A workspace folder into which the example sounds have been tagged. Copy it before changing anything."""
+    folder = tmp_path_factory.mktemp("tagged") / "workspace"
+    environment = os.environ | {"EARMARK_WORKSPACE": str(folder)}
+    subprocess.run([sys.executable, "-m", "jobs.tagging"], cwd=ROOT, env=environment, check=True, capture_output=True, timeout=180)
+    return folder
+
+
+@pytest.fixture
+def own_workspace(tagged, tmp_path, monkeypatch) -> Path:
+    """A copy of it for one test, named in the settings."""
+    folder = tmp_path / "own"
+    shutil.copytree(tagged, folder)
+    monkeypatch.setenv("EARMARK_WORKSPACE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def app(own_workspace):
+    """The whole app under Streamlit's AppTest, nothing of it cached from another test."""
+    import streamlit as st
+    from streamlit import config
+    from streamlit.testing.v1 import AppTest
+
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    config.set_option("server.address", "localhost")
+    return AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60)
+
+
+class Server:
+    """The app, served by `streamlit run` on a free port of this machine."""
+
+    def __init__(self, workspace: Path, **environment: str) -> None:
+        with socket.socket() as probe:
+            probe.bind(("localhost", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://localhost:{self.port}"
+        self._environment = os.environ | {"EARMARK_WORKSPACE": str(workspace), "STREAMLIT_SERVER_PORT": str(self.port)} | environment
+        self.start()
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py"]
+        self._process = subprocess.Popen(command, cwd=ROOT, env=self._environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        deadline = time.monotonic() + SERVER_START_S
+        while not self._healthy():
+            assert self._process.poll() is None, self._process.stderr.read().decode()
+            assert time.monotonic() < deadline, "the server did not start"
+            time.sleep(0.05)
+
+    def _healthy(self) -> bool:
+        try:
+            return urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=1).status == 200
+        except OSError:
+            return False
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.communicate(timeout=20)
+
+
+@pytest.fixture
+def server(own_workspace):
+    running = Server(own_workspace)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    if CHROMIUM is None:
+        if BROWSER_REQUIRED:
+            pytest.fail("Chromium is not installed, and BROWSER_TESTS=required")
+        pytest.skip("Chromium is not installed (on Debian: apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium, server):
+    """A browser page that has the monitor open. `page.foreign` lists requests that left the machine, `page.problems` errors."""
+    context = chromium.new_context(viewport={"width": 1400, "height": 1000})
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    page.foreign, page.problems = [], []
+    local = (server.url, server.url.replace("http", "ws"), "data:", "blob:")
+    page.on("request", lambda request: None if request.url.startswith(local) else page.foreign.append(request.url))
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    page.goto(server.url)
+    page.wait_for_selector("h1")
+    yield page
+    context.close()

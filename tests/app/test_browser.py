@@ -1,0 +1,221 @@
+"""The app as a person meets it: a real server, a real Chromium, real sounds."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from core.workspace import Query
+from core.workspace.local import LocalWorkspace
+
+pytestmark = pytest.mark.browser
+expect.set_options(timeout=30_000)  # two busy cores; nothing here measures time
+HOSTILE = "<img src=x onerror=\"window.hacked=1\"> **b** :red[r] [l](javascript:alert(1)) :smile: $x$"
+
+
+def card(page, place=0):
+    return page.locator("[class*='st-key-sound-']").nth(place)
+
+
+def entry(page, place=0):
+    return card(page, place).get_by_role("combobox", name="Tags")
+
+
+def press(page, what, place=0):
+    card(page, place).locator(f"[class*='st-key-{what}-'] button:visible").click()  # with a help text Streamlit draws two and shows one
+
+
+def note(page, place=0):
+    """What the card says after a press."""
+    return card(page, place).locator("[class*='st-key-note-']")
+
+
+def chips(page, place=0):
+    return card(page, place).locator(".chip b")
+
+
+def sounds(folder, count=2):
+    return LocalWorkspace(folder).page(Query(), 1, count).sounds
+
+
+def test_an_edit_is_saved_survives_reload_and_restart_and_can_be_undone(page, server, own_workspace):
+    state = sounds(own_workspace)[0]
+    expect(chips(page)).to_have_text(list(state.tags))
+    entry(page).fill("Field Recording")
+    entry(page).press("Enter")
+    expect(card(page).get_by_text("Will be stored as")).to_contain_text("field-recording")
+    press(page, "save")
+    expect(note(page)).to_contain_text("added field-recording")
+    expect(chips(page)).to_have_text([*state.tags, "field-recording"])
+
+    page.reload()
+    expect(chips(page)).to_have_text([*state.tags, "field-recording"])
+    server.stop()
+    server.start()
+    page.goto(server.url)
+    expect(chips(page)).to_have_text([*state.tags, "field-recording"])
+
+    press(page, "undo")
+    expect(chips(page)).to_have_text(list(state.tags))
+    assert sounds(own_workspace)[0].tags == state.tags
+    assert page.foreign == []
+    assert page.problems == []
+
+
+def test_text_that_was_typed_but_not_confirmed_is_saved_too(page, own_workspace):
+    entry(page).press_sequentially("howl")
+    press(page, "save")
+    expect(note(page)).to_contain_text("added howl")
+    assert "howl" in sounds(own_workspace)[0].tags
+
+
+def test_chips_can_be_worked_by_keyboard_and_vocabulary_is_offered(page, own_workspace):
+    before = list(sounds(own_workspace)[0].tags)
+    entry(page).press_sequentially("hel")
+    expect(card(page).get_by_role("option")).to_have_text(["helicopter"])
+    entry(page).press("ArrowDown")
+    entry(page).press("Enter")
+    expect(chips(page)).to_have_text([*before, "helicopter"])
+    entry(page).press("Backspace")
+    expect(chips(page)).to_have_text(before)
+    entry(page).press_sequentially("one, two, three")
+    entry(page).press("Enter")
+    expect(chips(page)).to_have_text([*before, "one", "two", "three"])
+    entry(page).press_sequentially("never mind")
+    entry(page).press("Escape")
+    expect(entry(page)).to_have_value("")
+
+
+def test_a_guess_is_added_and_a_chip_removed_at_a_click(page, own_workspace):
+    state = sounds(own_workspace)[0]
+    guess = next(one.tag for one in state.suggestions if one.tag not in state.tags)
+    card(page).get_by_role("button", name=f"Add {guess}").click()
+    card(page).get_by_role("button", name=f"Remove {state.tags[0]}").click()
+    expect(chips(page)).to_have_text([*state.tags[1:], guess])
+    press(page, "save")
+    expect(note(page)).to_contain_text("Saved")
+    assert sounds(own_workspace)[0].tags == (*state.tags[1:], guess)
+
+
+def test_what_is_typed_at_one_sound_never_shows_at_another(page, own_workspace):
+    first, second = sounds(own_workspace)
+    entry(page).fill("only-here")
+    entry(page).press("Enter")
+    expect(chips(page)).to_have_text([*first.tags, "only-here"])
+    expect(chips(page, 1)).to_have_text(list(second.tags))
+    press(page, "accept", 1)
+    expect(note(page, 1)).to_contain_text("Saved")
+    expect(chips(page)).to_have_text([*first.tags, "only-here"])
+    assert "only-here" not in sounds(own_workspace)[1].tags
+
+
+def test_a_sound_plays_with_a_moving_playhead_and_only_one_at_a_time(page):
+    audio = card(page).locator("audio")
+    card(page).get_by_role("button", name=re.compile("^Play ")).click()
+    page.wait_for_function("audio => audio.currentTime > 0.2", arg=audio.element_handle())
+    expect(card(page).get_by_role("button", name=re.compile("^Pause "))).to_be_visible()
+    card(page, 1).get_by_role("button", name=re.compile("^Play ")).click()
+    page.wait_for_function("audio => audio.paused", arg=audio.element_handle())
+    assert card(page).locator("img").evaluate("picture => picture.complete && picture.naturalHeight") == 96
+
+
+def test_the_spectrogram_can_be_clicked_and_stepped_through(page):
+    screen = card(page).get_by_role("slider")
+    box = screen.bounding_box()
+    screen.click(position={"x": box["width"] / 2, "y": 10})
+    audio = card(page).locator("audio").element_handle()
+    page.wait_for_function("audio => Math.abs(audio.currentTime / audio.duration - 0.5) < 0.1", arg=audio)
+    screen.press("Home")
+    page.wait_for_function("audio => audio.currentTime < 0.1", arg=audio)
+
+
+def test_playing_goes_on_while_tags_are_edited(page):
+    card(page).get_by_role("button", name=re.compile("^Play ")).click()
+    card(page).locator(".loop").click()
+    entry(page).fill("howl")
+    entry(page).press("Enter")
+    press(page, "save")
+    expect(note(page)).to_contain_text("Saved")
+    assert not card(page).locator("audio").evaluate("audio => audio.paused")
+
+
+def test_hostile_titles_and_tags_are_shown_as_text(page, server, own_workspace):
+    from core.id2prediction import Sound, new_event, review
+
+    workspace = LocalWorkspace(own_workspace)
+    model = sounds(own_workspace)[0].prediction.payload
+    payload = model.model_copy(update={"sound": Sound(title=HOSTILE, source="test", author=HOSTILE, seconds=1.0)})
+    workspace.append([event := new_event(payload, "freesound:666", "<i>job</i>")])
+    workspace.append([review(workspace.sound(event.sound_id), [HOSTILE], HOSTILE[:60])])
+    page.goto(server.url)
+    expect(card(page).locator(".title")).to_have_text(HOSTILE)
+    expect(chips(page)).to_have_text([HOSTILE])
+    card(page).get_by_text("History").click()
+    expect(page.get_by_text("img src=x").first).to_be_visible()
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("img[src='x']").count() == 0
+    assert page.foreign == []
+
+
+def test_new_sounds_are_announced_and_do_not_move_the_list_by_themselves(page, server, own_workspace):
+    from core.id2prediction import new_event
+
+    first = card(page).locator(".title").text_content()
+    payload = sounds(own_workspace)[0].prediction.payload
+    LocalWorkspace(own_workspace).append([new_event(payload, "freesound:777", "job")])
+    show = page.get_by_role("button", name="1 new sound: show")
+    expect(show).to_be_visible(timeout=20_000)
+    assert card(page).locator(".title").text_content() == first
+    show.click()
+    expect(page.get_by_text("17 sounds")).to_be_visible()
+    expect(show).to_have_count(0)
+
+
+def test_a_view_can_be_shared_by_its_address(page, server):
+    page.goto(f"{server.url}/?show=Reviewed")
+    expect(page.get_by_text("No sound fits this filter")).to_be_visible()
+
+
+def test_an_uploaded_clip_is_heard_seen_and_tagged(page, server, examples):
+    page.goto(f"{server.url}/try")
+    page.locator("input[type=file]").set_input_files(examples / "rain-on-leaves.ogg")
+    expect(page.locator(".chip b").first).to_have_text("rain")
+    expect(page.locator(".player .title")).to_have_text("rain-on-leaves.ogg")
+    page.get_by_role("button", name=re.compile("^Play ")).click()
+    audio = page.locator(".player audio").element_handle()
+    page.wait_for_function("audio => audio.currentTime > 0.1", arg=audio)
+    assert page.foreign == []
+
+
+def test_a_wrong_file_is_explained_and_a_right_one_works_after_it(page, server, examples, tmp_path):
+    (tmp_path / "not really.wav").write_bytes(b"just text")
+    page.goto(f"{server.url}/try")
+    page.locator("input[type=file]").set_input_files(tmp_path / "not really.wav")
+    expect(page.get_by_text("is not a sound file")).to_be_visible()
+    page.locator("input[type=file]").set_input_files(examples / "siren.ogg")
+    expect(page.locator(".player .title")).to_have_text("siren.ogg")
+    expect(page.get_by_text("is not a sound file")).to_have_count(0)
+
+
+def test_a_recording_from_the_microphone_is_tagged_at_its_full_rate(page, server):
+    page.goto(f"{server.url}/try")
+    page.get_by_role("button", name="Record", exact=True).click()
+    expect(page.get_by_role("button", name="Stop recording")).to_be_visible()
+    expect(page.get_by_text("00:01")).to_be_visible()
+    page.get_by_role("button", name="Stop recording").click()
+    expect(page.locator(".player .title")).to_have_text("Your recording")
+    expect(page.locator(".player .facts")).to_contain_text("48 kHz")
+
+
+def test_every_page_stands_in_dark_and_narrow_without_leaving_the_machine(chromium, server):
+    for scheme, width in (("dark", 1400), ("light", 420)):
+        context = chromium.new_context(viewport={"width": width, "height": 860}, color_scheme=scheme)
+        page, foreign = context.new_page(), []
+        page.on("request", lambda request, foreign=foreign: None if re.match(r"(http|ws)://localhost|data:|blob:", request.url) else foreign.append(request.url))
+        for path, title in (("/", "Monitor"), ("/try", "Try your sound"), ("/metrics", "Model metrics")):
+            page.goto(server.url + path)
+            expect(page.get_by_role("heading", name=title, level=1)).to_be_visible()
+            expect(page.locator("[data-testid=stException]")).to_have_count(0)
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1"), f"{path} is wider than {width}"
+        context.close()
+        assert foreign == []

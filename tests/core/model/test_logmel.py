@@ -1,0 +1,183 @@
+"""The front-end makes the numbers that librosa makes, for sounds of every kind and length, without librosa."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.model import audio
+from core.model.logmel import COALA, EPSILON, FLOOR, FRAMES_AT_ONCE, LogMelSpec, band_centres_hz, log_mel
+
+ROOT = Path(__file__).parents[3]
+RATE = COALA.rate
+PAD_MODES = ("reflect", "constant")
+
+
+def reference(samples: np.ndarray, spec: LogMelSpec) -> np.ndarray:
+    import librosa
+
+    padded = np.pad(samples, spec.n_fft // 2, mode=spec.pad_mode)  # librosa refuses to reflect what is shorter than half a window
+    magnitudes = librosa.feature.melspectrogram(
+        y=padded, sr=spec.rate, n_fft=spec.n_fft, hop_length=spec.hop, n_mels=spec.bands, power=1, center=False
+    )
+    return np.log(magnitudes + EPSILON)
+
+
+def librosa_itself(samples: np.ndarray, spec: LogMelSpec) -> np.ndarray:
+    import librosa
+
+    magnitudes = librosa.feature.melspectrogram(
+        y=samples,
+        sr=spec.rate,
+        n_fft=spec.n_fft,
+        hop_length=spec.hop,
+        n_mels=spec.bands,
+        power=1,
+        center=True,
+        pad_mode=spec.pad_mode,
+    )
+    return np.log(magnitudes + EPSILON)
+
+
+def sine(hz: float, seconds: float = 1.0, level: float = 0.5) -> np.ndarray:
+    return (level * np.sin(2 * np.pi * hz * np.arange(round(seconds * RATE)) / RATE)).astype(np.float32)
+
+
+def noise(samples: int, level: float = 0.3) -> np.ndarray:
+    return np.random.default_rng(samples).normal(0, level, samples).astype(np.float32)
+
+
+def impulse(at: int, samples: int = 10_000) -> np.ndarray:
+    click = np.zeros(samples, np.float32)
+    click[at] = 1
+    return click
+
+
+SIGNALS = {
+    "low tone": sine(55),
+    "middle tone": sine(1000),
+    "high tone": sine(10_800),
+    "noise": noise(RATE),
+    "faint noise": noise(RATE, 1e-5),
+    "silence": np.zeros(RATE, np.float32),
+    "click at the start": impulse(0),
+    "click in the middle": impulse(5000),
+    "click at the end": impulse(9999),
+    "bass far louder than the highs": sine(40, level=1.0) + sine(9000, level=1e-6),
+    "far beyond full scale": noise(RATE, 1000),
+    "constant": np.full(RATE, 0.5, np.float32),
+}
+LENGTHS = [1, 2, 511, 512, 513, 1023, 1024, 1025, 1535, 1536, RATE * 3 + 7]
+BOUNDARY_LENGTHS = [COALA.hop * (blocks * FRAMES_AT_ONCE + extra) for blocks in (1, 2) for extra in (-2, -1, 0, 1)]
+
+
+@pytest.mark.parametrize("pad_mode", PAD_MODES)
+@pytest.mark.parametrize("samples", SIGNALS.values(), ids=SIGNALS.keys())
+def test_synthetic_sounds_agree_with_librosa(samples, pad_mode):
+    spec = LogMelSpec(pad_mode=pad_mode)
+
+    np.testing.assert_allclose(log_mel(samples, spec), librosa_itself(samples, spec), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("pad_mode", PAD_MODES)
+@pytest.mark.parametrize("length", [*LENGTHS, *BOUNDARY_LENGTHS])
+def test_every_length_agrees_with_librosa(length, pad_mode):
+    spec = LogMelSpec(pad_mode=pad_mode)
+    samples = noise(length)
+
+    frames = log_mel(samples, spec)
+
+    assert frames.shape == (96, 1 + length // 512) == (spec.bands, spec.frames(length))
+    assert frames.dtype == np.float32
+    np.testing.assert_allclose(frames, reference(samples, spec), atol=1e-4, rtol=0)
+
+
+def test_real_clips_agree_with_librosa(clips):
+    files = sorted((clips / "audio").iterdir())[::121]
+    assert len(files) >= 15
+
+    for path in files:
+        samples = audio.load(path).samples
+        for pad_mode in PAD_MODES:
+            spec = LogMelSpec(pad_mode=pad_mode)
+            np.testing.assert_allclose(log_mel(samples, spec), librosa_itself(samples, spec), atol=1e-4, rtol=0, err_msg=path.name)
+
+
+def test_the_examples_agree_with_librosa(examples):
+    for path in sorted(examples.glob("*.ogg"))[:4]:
+        samples = audio.load(path).samples
+        np.testing.assert_allclose(log_mel(samples), librosa_itself(samples, COALA), atol=1e-4, rtol=0, err_msg=path.name)
+
+
+@pytest.mark.parametrize(
+    "spec", [LogMelSpec(rate=16_000, n_fft=512, hop=160, bands=64), LogMelSpec(rate=44_100, n_fft=2048, hop=1024, bands=128)]
+)
+def test_other_front_ends_agree_with_librosa_too(spec):
+    samples = noise(30_000)
+
+    np.testing.assert_allclose(log_mel(samples, spec), librosa_itself(samples, spec), atol=1e-4, rtol=0)
+
+
+@given(length=st.integers(1, 6000), pad_mode=st.sampled_from(PAD_MODES))
+@settings(deadline=None, max_examples=60)
+def test_there_is_a_frame_for_every_hop_begun(length, pad_mode):
+    frames = log_mel(noise(length), LogMelSpec(pad_mode=pad_mode))
+
+    assert frames.shape == (96, 1 + length // 512)
+    assert np.isfinite(frames).all()
+
+
+def test_silence_is_the_floor_everywhere():
+    assert pytest.approx(-15.942385) == FLOOR
+    np.testing.assert_allclose(log_mel(np.zeros(5000, np.float32)), FLOOR, rtol=1e-6)
+
+
+def test_a_faint_high_is_not_drowned_by_a_loud_bass():
+    high_band = int(np.argmin(np.abs(band_centres_hz() - 9000)))
+
+    alone = log_mel(sine(9000, level=1e-6))[high_band, 10:-10]
+    beside_bass = log_mel(sine(40, level=1.0) + sine(9000, level=1e-6))[high_band, 10:-10]
+
+    assert np.abs(beside_bass - alone).max() < 1
+
+
+def test_a_tone_is_loudest_in_the_band_of_its_frequency():
+    for hz in (200, 1000, 4000, 9000):
+        loudest = int(log_mel(sine(hz)).mean(axis=1).argmax())
+        assert abs(band_centres_hz()[loudest] - hz) < 0.05 * hz + 40
+
+
+def test_the_clip_itself_is_left_as_it_was():
+    samples = noise(5000)
+    before = samples.copy()
+
+    log_mel(samples)
+
+    np.testing.assert_array_equal(samples, before)
+
+
+@pytest.mark.parametrize("samples", [np.zeros((2, 1000)), np.zeros((1000, 1)), np.zeros(0), np.zeros(())])
+def test_stereo_and_nothing_are_refused(samples):
+    with pytest.raises(ValueError, match="mono samples"):
+        log_mel(samples.astype(np.float32))
+
+
+def test_tagging_imports_neither_librosa_nor_ffmpeg_nor_streamlit(examples):
+    program = """
+import sys
+from core.model import audio
+from core.model.tagger import Tagger
+
+tagging = Tagger.from_folder().tag(audio.load(sys.argv[1]))
+assert len(tagging.top) == 5
+print(sorted({"librosa", "numba", "av", "streamlit", "sklearn", "matplotlib"} & set(sys.modules)))
+"""
+    example = sorted(examples.glob("*.ogg"))[0]
+
+    done = subprocess.run([sys.executable, "-c", program, str(example)], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert done.stdout.strip() == "[]", done.stderr

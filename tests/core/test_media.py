@@ -1,0 +1,225 @@
+"""What the browser gets: an Ogg that plays, whatever was uploaded, and a small picture of the sound."""
+
+import subprocess
+import sys
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from core.media import WIDEST_PICTURE, playable_ogg, spectrogram_webp
+from core.model.audio import AudioLimits, NotAudio, TooLong, TruncatedAudio
+from core.model.logmel import FLOOR, log_mel
+
+ROOT = Path(__file__).parents[2]
+LIMITS = AudioLimits()
+
+
+def tone(seconds: float = 1.0, rate: int = 44_100, channels: int = 1, level: float = 0.5, hz: float = 440.0) -> np.ndarray:
+    wave = level * np.sin(2 * np.pi * hz * np.arange(round(seconds * rate)) / rate)
+    return np.repeat(wave[:, None], channels, axis=1).astype(np.float32)
+
+
+def written(samples: np.ndarray, rate: int = 44_100, container: str = "WAV", subtype: str | None = None) -> bytes:
+    out = BytesIO()
+    soundfile.write(out, samples, rate, format=container, subtype=subtype)
+    return out.getvalue()
+
+
+def m4a(samples: np.ndarray, rate: int = 44_100) -> bytes:
+    import av
+
+    out, layout = BytesIO(), {1: "mono", 2: "stereo"}[samples.shape[1]]
+    with av.open(out, "w", format="ipod") as file:
+        stream = file.add_stream("aac", rate=rate, layout=layout)
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.T), format="fltp", layout=layout)
+        frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
+        file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    return out.getvalue()
+
+
+def played(data: bytes) -> tuple[np.ndarray, int]:
+    """Samples [n, channels] and rate of what must be an Ogg."""
+    assert data[:4] == b"OggS"
+    return soundfile.read(BytesIO(data), always_2d=True)
+
+
+def pixels(webp: bytes) -> np.ndarray:
+    """RGB as int [height, width, 3]."""
+    picture = Image.open(BytesIO(webp))
+    assert picture.format == "WEBP"
+    return np.array(picture.convert("RGB"), int)
+
+
+def brightness(webp: bytes) -> np.ndarray:
+    return pixels(webp).sum(axis=2)
+
+
+# --- Sound ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_an_ogg_comes_back_as_it_is(subtype):
+    data = written(tone(rate=48_000), 48_000, "OGG", subtype)
+
+    assert playable_ogg(data, "a.ogg", LIMITS) == data
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("container", ["WAV", "FLAC", "MP3", "AIFF", "m4a"])
+def test_other_files_become_ogg_vorbis_of_the_same_sound(container, channels):
+    sound = tone(seconds=1.5, channels=channels)
+    data = m4a(sound) if container == "m4a" else written(sound, 44_100, container)
+
+    ogg = playable_ogg(data, "a", LIMITS)
+    samples, rate = played(ogg)
+
+    assert soundfile.info(BytesIO(ogg)).subtype == "VORBIS"
+    assert (rate, samples.shape[1]) == (44_100, channels)
+    assert len(samples) / rate == pytest.approx(1.5, abs=0.05)
+    middle = samples[len(samples) // 4 : -len(samples) // 4, 0]
+    assert np.argmax(np.abs(np.fft.rfft(middle))) * rate / len(middle) == pytest.approx(440, abs=3)
+    assert np.sqrt(2 * np.mean(middle**2)) == pytest.approx(0.5, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("rate", "expected"), [(1_000, 1_000), (8_000, 8_000), (22_050, 22_050), (48_000, 48_000), (96_000, 48_000), (192_000, 48_000)]
+)
+@pytest.mark.parametrize("seconds", [0.005, 0.7])
+def test_the_rate_is_kept_up_to_48_khz(rate, expected, seconds):
+    samples, played_rate = played(playable_ogg(written(tone(seconds, rate, hz=200), rate), "a.wav", LIMITS))
+
+    assert played_rate == expected
+    assert len(samples) == pytest.approx(seconds * expected, abs=2)
+
+
+def test_left_and_right_stay_where_they_are():
+    sound = tone(channels=2)
+    sound[:, 1] = 0
+
+    samples, _ = played(playable_ogg(written(sound), "a.wav", LIMITS))
+
+    assert np.abs(samples[:, 0]).max() > 0.4
+    assert np.abs(samples[:, 1]).max() < 0.05
+
+
+@pytest.mark.parametrize("channels", [3, 6, 8])
+def test_more_than_two_channels_are_mixed_into_one(channels):
+    sound = np.zeros((44_100, channels), np.float32)
+    sound[:, -1] = tone()[:, 0]
+
+    samples, _ = played(playable_ogg(written(sound), "a.wav", LIMITS))
+
+    assert samples.shape == (44_100, 1)
+    assert np.sqrt(2 * np.mean(samples**2)) == pytest.approx(0.5 / channels, rel=0.1)
+
+
+def test_five_minutes_do_not_overflow_the_stack_of_a_small_thread(tmp_path):
+    program = """
+import sys, threading
+from pathlib import Path
+from core.media import playable_ogg
+from core.model.audio import AudioLimits
+
+threading.stack_size(512 * 1024)  # what macOS gives to threads
+sound, ogg = Path(sys.argv[1]), Path(sys.argv[2])
+thread = threading.Thread(target=lambda: ogg.write_bytes(playable_ogg(sound.read_bytes(), "a.wav", AudioLimits())))
+thread.start()
+thread.join()
+"""
+    sound, ogg = tmp_path / "a.wav", tmp_path / "a.ogg"
+    sound.write_bytes(written(tone(seconds=300, rate=16_000), 16_000))
+
+    done = subprocess.run([sys.executable, "-c", program, sound, ogg], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, "the encoder fell over" if done.returncode < 0 else done.stderr
+    assert soundfile.info(ogg).duration == pytest.approx(300, abs=0.01)
+
+
+def test_samples_beyond_full_scale_are_clipped():
+    samples, _ = played(playable_ogg(written(tone(level=50), 44_100, "WAV", "FLOAT"), "a.wav", LIMITS))
+
+    assert np.abs(samples).max() < 1.5  # Vorbis rings a little at the corners
+    assert np.abs(samples).max() > 0.9
+
+
+def test_playing_a_file_that_cannot_be_heard_raises_the_same_errors_as_loading_it():
+    with pytest.raises(NotAudio):
+        playable_ogg(b"no sound at all", "a.wav", LIMITS)
+    with pytest.raises(TruncatedAudio):
+        playable_ogg(written(tone())[:5000], "a.wav", LIMITS)
+    with pytest.raises(TooLong):
+        playable_ogg(written(tone()), "a.wav", AudioLimits(seconds=0.5))
+
+
+# --- Picture ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("frames", "width"), [(1, 1), (2, 2), (215, 215), (1199, 1199), (1200, 1200), (1201, 601), (2578, 860), (25_782, 1172)]
+)
+def test_a_picture_is_as_high_as_there_are_bands_and_never_wider_than_1200(frames, width):
+    assert width <= WIDEST_PICTURE == 1200
+
+    assert pixels(spectrogram_webp(np.full((96, frames), FLOOR, np.float32))).shape == (96, width, 3)
+
+
+def test_silence_is_dark():
+    assert pixels(spectrogram_webp(np.full((96, 200), FLOOR, np.float32))).max() < 50
+
+
+def test_loud_is_bright_and_quiet_is_dark():
+    frames = np.full((96, 200), FLOOR, np.float32)
+    frames[:, 100:] = 2.0
+
+    picture = brightness(spectrogram_webp(frames))
+
+    assert picture[:, :90].max() < 150
+    assert picture[:, 110:].min() > 600
+
+
+def test_low_bands_are_at_the_bottom():
+    low = (0.5 * np.sin(2 * np.pi * 200 * np.arange(44_000) / 22_000)).astype(np.float32)
+
+    picture = brightness(spectrogram_webp(log_mel(low)))
+
+    assert picture.mean(axis=1).argmax() > 80
+    assert picture[-20:].mean() > 2 * picture[:20].mean()
+
+
+def test_time_runs_from_left_to_right():
+    burst = np.zeros(44_000, np.float32)
+    burst[:5000] = np.random.default_rng(0).normal(0, 0.3, 5000)
+
+    picture = brightness(spectrogram_webp(log_mel(burst)))
+
+    assert picture[:, :5].mean() > 3 * picture[:, -20:].mean()
+
+
+def test_a_click_in_a_long_clip_stays_visible():
+    frames = np.full((96, 25_000), FLOOR, np.float32)
+    frames[:, 12_345] = 2.0
+
+    columns = brightness(spectrogram_webp(frames)).mean(axis=0)
+
+    assert columns.max() > 3 * np.median(columns)
+    assert columns.argmax() / len(columns) == pytest.approx(12_345 / 25_000, abs=0.003)
+
+
+def test_a_pictures_brightness_does_not_hang_on_the_recording_level():
+    sound = np.random.default_rng(1).normal(0, 0.3, 66_000).astype(np.float32)
+
+    loud, quiet = (brightness(spectrogram_webp(log_mel(level * sound))) for level in (1.0, 0.1))
+
+    assert np.abs(loud - quiet).mean() < 20
+
+
+def test_pictures_are_small():
+    noisy = np.random.default_rng(2).normal(-5, 2, (96, 1200)).astype(np.float32)
+
+    assert len(spectrogram_webp(noisy)) < 100_000
