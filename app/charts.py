@@ -28,7 +28,11 @@ def roc(curves: Mapping[str, Any], roc_auc: float) -> go.Figure:
     figure = _figure("False positive rate", "True positive rate")
     figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": QUIET, "dash": "dot"}, name="chance")
     figure.add_scatter(
-        x=curve["false_positive_rate"], y=curve["true_positive_rate"], mode="lines", line={"color": ACCENT, "width": 3}, name=f"ROC-AUC {roc_auc:.3f}"
+        x=curve["false_positive_rate"],
+        y=curve["true_positive_rate"],
+        mode="lines",
+        line={"color": ACCENT, "width": 3},
+        name=f"ROC-AUC {roc_auc:.3f}",
     )
     return figure
 

@@ -30,7 +30,15 @@ class Heard:
 
 
 def player(
-    *, key: str, audio_url: str, picture_url: str, title: str, facts: str, seconds: float, suggestions: Sequence[Suggestion], heard: Heard | None
+    *,
+    key: str,
+    audio_url: str,
+    picture_url: str,
+    title: str,
+    facts: str,
+    seconds: float,
+    suggestions: Sequence[Suggestion],
+    heard: Heard | None,
 ) -> None:
     """Show a sound. `title` and `facts` are shown as text, whatever is in them."""
     _COMPONENT(
@@ -60,4 +68,6 @@ def _axis() -> list[list]:
     """Labels of the frequency axis: [text, height as a share of the picture]."""
     centres = band_centres_hz(COALA)
     heights = np.interp(AXIS_HZ, centres, np.arange(len(centres)) / (len(centres) - 1))
-    return [[f"{hz / 1000:g} kHz" if hz >= 1000 else f"{hz} Hz", round(float(height), 3)] for hz, height in zip(AXIS_HZ, heights, strict=True)]
+    return [
+        [f"{hz / 1000:g} kHz" if hz >= 1000 else f"{hz} Hz", round(float(height), 3)] for hz, height in zip(AXIS_HZ, heights, strict=True)
+    ]

@@ -100,7 +100,14 @@ def _buttons(now: SoundState, *, changed: bool) -> None:
     sound_id = now.sound_id
     with st.container(horizontal=True, gap="small"):
         # Never disabled: a press may come together with the text that is still being typed.
-        st.button("Save", key=f"save-{sound_id}", type="primary" if changed else "secondary", on_click=_save, args=(sound_id,), icon=":material/check:")
+        st.button(
+            "Save",
+            key=f"save-{sound_id}",
+            type="primary" if changed else "secondary",
+            on_click=_save,
+            args=(sound_id,),
+            icon=":material/check:",
+        )
         st.button(
             "All correct" if not changed else "Save, rest is correct",
             key=f"accept-{sound_id}",
@@ -149,7 +156,9 @@ def _in_words(event: Event) -> str:
         return f"{actor} {plain(_decisions_in_words(payload.decisions))}"
     if event.kind == "imported":
         return f"imported from {plain(payload.file or 'a file')}: {plain(', '.join(payload.tags))}"
-    return {"undone": f"{actor} took a change back", "withdrawn": f"withdrawn: {plain(getattr(payload, 'reason', ''))}"}.get(event.kind, event.kind)
+    return {"undone": f"{actor} took a change back", "withdrawn": f"withdrawn: {plain(getattr(payload, 'reason', ''))}"}.get(
+        event.kind, event.kind
+    )
 
 
 def _decisions_in_words(decisions: dict[str, str]) -> str:
@@ -231,4 +240,3 @@ def _append(sound_id: str, event: Event) -> bool:
         st.session_state[_note_key(sound_id)] = f":red[Not saved.] {plain(str(error))}"
         return False
     return True
-

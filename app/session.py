@@ -95,7 +95,12 @@ def sign_in_box() -> None:
             st.caption(viewer().may_not_edit)
         else:
             st.text_input(
-                "Your name", value=settings().curator, key=NAME_KEY, max_chars=60, persist_state="session", help="Your corrections are kept under this name."
+                "Your name",
+                value=settings().curator,
+                key=NAME_KEY,
+                max_chars=60,
+                persist_state="session",
+                help="Your corrections are kept under this name.",
             )
 
 

@@ -29,7 +29,13 @@ class Edit:
 
 
 def tag_editor(
-    key: str, tags: Sequence[str], vocabulary: Iterable[str], guesses: Sequence[Suggestion] = (), *, version: str = "", disabled: bool = False
+    key: str,
+    tags: Sequence[str],
+    vocabulary: Iterable[str],
+    guesses: Sequence[Suggestion] = (),
+    *,
+    version: str = "",
+    disabled: bool = False,
 ) -> Edit:
     """Chips with today's `tags`; typing searches `vocabulary`, and anything else may be typed as well.
 

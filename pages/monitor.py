@@ -47,10 +47,27 @@ def summary() -> None:
 
 def filters() -> Query:
     """Which sounds to show; kept in the address, so that a view can be shared."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        show = st.segmented_control("Show", get_args(Show), default="all", required=True, key="show", bind="query-params", format_func=str.capitalize)
-        tags = tags_in_use()
-        tag = st.selectbox("Tag", tags, index=None, key="tag", placeholder="Any tag", width=220, bind="query-params")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        show = st.segmented_control(
+            "Show",
+            get_args(Show),
+            default="all",
+            required=True,
+            key="show",
+            bind="query-params",
+            format_func=str.capitalize,
+            label_visibility="collapsed",
+        )
+        tag = st.selectbox(
+            "Tag",
+            tags_in_use(),
+            index=None,
+            key="tag",
+            placeholder="Any tag",
+            width=220,
+            bind="query-params",
+            label_visibility="collapsed",
+        )
     return Query(show or "all", tag)
 
 

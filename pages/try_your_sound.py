@@ -134,8 +134,13 @@ def edit_tags(clip: Listened) -> None:
     if edit.tags:
         st.code(" ".join(edit.tags), language=None, wrap_lines=True)
     count = len(edit.tags)
-    st.caption(f"{count} of {FEWEST} to {MOST} tags, as Freesound stores them." + ("" if FEWEST <= count <= MOST else " Freesound would not accept that number."))
-    st.download_button("Download as JSON", as_json(clip, edit.tags), file_name="earmark-tags.json", mime="application/json", icon=":material/download:")
+    st.caption(
+        f"{count} of {FEWEST} to {MOST} tags, as Freesound stores them."
+        + ("" if FEWEST <= count <= MOST else " Freesound would not accept that number.")
+    )
+    st.download_button(
+        "Download as JSON", as_json(clip, edit.tags), file_name="earmark-tags.json", mime="application/json", icon=":material/download:"
+    )
     st.caption(f"Heard by {plain(str(clip.model))}.")
 
 

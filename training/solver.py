@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from core.errors import EarmarkError
+from core.model.bundle import Pooling
 from core.model.networks import build
 from core.model.tagger import pool
 from training import augment
@@ -44,7 +45,7 @@ class Recipe:
     warm_up: float = 0.1
     mixup: float = 0.3
     masks: bool = True
-    pooling: str = "top_half"
+    pooling: Pooling = "top_half"
     seed: int = 1
 
 

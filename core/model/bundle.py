@@ -12,9 +12,10 @@ import tempfile
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import numpy as np
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError, field_validator
 
 from core.errors import EarmarkError
 from core.model.logmel import LogMelSpec
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 FILES = ("weights.safetensors", "model.json", "scaler.json", "id2tag.json", "calibration.json", "metrics.json")
 STARTER = Path(__file__).parents[1] / "starter"
-NAME_PATTERN = re.compile(r"[a-z0-9_]+")  # also what the Hopsworks registry accepts
+NAME_PATTERN = re.compile(r"^[a-z0-9_]+$")  # also what the Hopsworks registry accepts
+Pooling = Literal["mean", "max", "top_half"]
 
 
 class BundleError(EarmarkError):
@@ -65,7 +67,7 @@ class Bundle:
     architecture: str
     arguments: dict[str, Any]
     front_end: LogMelSpec
-    pooling: str
+    pooling: Pooling
     scaler: Scaler
     vocabulary: tuple[str, ...]
     calibration: Calibration
@@ -90,9 +92,10 @@ class Bundle:
             network.load_state_dict(weights)
         except KeyError as error:
             raise BundleError(f"{self.folder.name}: the architecture {error} is not known to this version of Earmark.") from error
-        except (TypeError, RuntimeError, SafetensorError, OSError) as error:
-            first = str(error).strip().splitlines()[0]
-            raise BundleError(f"{self.folder.name}: the weights do not fit model.json ({first}).") from error
+        except (TypeError, ValueError) as error:
+            raise BundleError(f"{self.folder.name}: model.json has arguments that {self.architecture} does not take.") from error
+        except (RuntimeError, SafetensorError, OSError) as error:
+            raise BundleError(f"{self.folder.name}: weights.safetensors is damaged or of another network than model.json says.") from error
         if network.bands != self.front_end.bands:
             raise BundleError(f"{self.folder.name}: the network wants {network.bands} bands, the front-end makes {self.front_end.bands}.")
         return network.eval()
@@ -120,40 +123,83 @@ def load(folder: Path = STARTER) -> Bundle:
     tags, calibration = _json(folder, "id2tag.json"), _json(folder, "calibration.json")
     if not (folder / "weights.safetensors").is_file():
         raise BundleError(f"The model in {folder.name} lacks weights.safetensors.")
-    try:
-        bundle = Bundle(
-            folder=folder,
-            name=model["name"],
-            architecture=model["architecture"],
-            arguments=model["arguments"],
-            front_end=LogMelSpec(**model["front_end"]),
-            pooling=model["pooling"],
-            scaler=Scaler(_floats(scaler["mean"]), _floats(scaler["std"])),
-            vocabulary=tuple(tags[str(index)] for index in range(len(tags))),
-            calibration=Calibration(*(_floats(calibration[part]) for part in ("slope", "offset", "threshold"))),
-            metrics=_json(folder, "metrics.json"),
-            description=model,
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise BundleError(f"The model in {folder.name} is described wrongly: {error!r}.") from error
-    _check(bundle)
+    described = _checked(folder, "model.json", _Model, model)
+    numbers = _checked(folder, "calibration.json", _Calibration, calibration)
+    scaling = _checked(folder, "scaler.json", _Scaler, scaler)
+    bundle = Bundle(
+        folder=folder,
+        name=described.name,
+        architecture=described.architecture,
+        arguments=described.arguments,
+        front_end=described.front_end,
+        pooling=described.pooling,
+        scaler=Scaler(_floats(scaling.mean), _floats(scaling.std)),
+        vocabulary=_vocabulary(folder, tags),
+        calibration=Calibration(_floats(numbers.slope), _floats(numbers.offset), _floats(numbers.threshold)),
+        metrics=_json(folder, "metrics.json"),
+        description=model,
+    )
+    _check_that_parts_fit(bundle)
     return bundle
 
 
-def _check(bundle: Bundle) -> None:
+class _Model(BaseModel):
+    """What `model.json` must say; it may say more."""
+
+    name: Annotated[str, Field(pattern=NAME_PATTERN.pattern)]
+    architecture: str
+    arguments: dict[str, Any]
+    front_end: LogMelSpec
+    pooling: Pooling
+
+    @field_validator("front_end", mode="before")
+    @classmethod
+    def _no_unknown_parameter(cls, value: Any) -> Any:
+        for name in value if isinstance(value, dict) else ():
+            if name not in LogMelSpec.__dataclass_fields__:
+                raise ValueError(f"{name} is no parameter of the front-end")
+        return value
+
+
+class _Scaler(BaseModel):
+    mean: list[FiniteFloat]
+    std: list[Annotated[FiniteFloat, Field(gt=0)]]
+
+
+class _Calibration(BaseModel):
+    slope: list[FiniteFloat]
+    offset: list[FiniteFloat]
+    threshold: list[Annotated[float, Field(ge=0, le=1)]]
+
+
+_Part = TypeVar("_Part", bound=BaseModel)
+
+
+def _checked(folder: Path, name: str, kind: type[_Part], value: dict[str, Any]) -> _Part:
+    try:
+        return kind.model_validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise BundleError(f"The model in {folder.name} has a wrong {name}: {place}: {first['msg']}.") from error
+
+
+def _vocabulary(folder: Path, tags: dict[str, Any]) -> tuple[str, ...]:
+    """The tags in order of their index, each a word, none twice."""
+    words = tuple(tags.get(str(index)) for index in range(len(tags)))
+    if not words or not all(isinstance(word, str) and word and len(word.split()) == 1 for word in words) or len(set(words)) != len(words):
+        raise BundleError(f"The model in {folder.name} has a wrong id2tag.json: it must name a different tag for each index from 0.")
+    return words  # type: ignore[return-value]
+
+
+def _check_that_parts_fit(bundle: Bundle) -> None:
     """Raise `BundleError` if the parts do not fit each other."""
     where, tags, bands = bundle.folder.name, len(bundle.vocabulary), bundle.front_end.bands
-    if not NAME_PATTERN.fullmatch(bundle.name):
-        raise BundleError(f"{where}: the model's name {bundle.name!r} may hold only a-z, 0-9 and _.")
-    if not tags or len(set(bundle.vocabulary)) != tags:
-        raise BundleError(f"{where}: the vocabulary is empty or names a tag twice.")
     for part, values in asdict(bundle.calibration).items():
-        if values.shape != (tags,) or not np.isfinite(values).all():
-            raise BundleError(f"{where}: calibration.json has {len(values)} values of {part} for {tags} tags, or one that is no number.")
+        if values.shape != (tags,):
+            raise BundleError(f"The model in {where} has {len(values)} values of {part} in calibration.json for {tags} tags.")
     if bundle.scaler.mean.shape not in ((bands,), (1,)) or bundle.scaler.std.shape != bundle.scaler.mean.shape:
-        raise BundleError(f"{where}: scaler.json does not fit {bands} mel bands.")
-    if not (bundle.scaler.std > 0).all():
-        raise BundleError(f"{where}: scaler.json divides by zero.")
+        raise BundleError(f"The model in {where} has a scaler.json that does not fit {bands} mel bands.")
 
 
 def save(
@@ -186,10 +232,20 @@ def save(
         _write_json(fresh / "metrics.json", metrics)
         (fresh / "weights.safetensors").chmod(0o644)  # safetensors writes private files
         load(fresh).network()
-        if folder.exists():
-            os.rename(folder, Path(temporary) / "older")
-        os.rename(fresh, folder)
+        _replace(folder, fresh, Path(temporary) / "older")
     return load(folder)
+
+
+def _replace(folder: Path, fresh: Path, older: Path) -> None:
+    """Put `fresh` in the place of `folder`; if that fails, what was there is there again."""
+    if folder.exists():
+        os.rename(folder, older)
+    try:
+        os.rename(fresh, folder)
+    except OSError:
+        if older.exists():
+            os.rename(older, folder)
+        raise
 
 
 def copy(bundle: Bundle, folder: Path) -> None:

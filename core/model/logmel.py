@@ -29,6 +29,10 @@ class LogMelSpec:
     bands: int = 96
     pad_mode: Literal["reflect", "constant"] = "reflect"
 
+    def __post_init__(self) -> None:
+        if min(self.rate, self.n_fft, self.hop, self.bands) < 1:
+            raise ValueError("rate, n_fft, hop and bands must be positive")
+
     def frames(self, n_samples: int) -> int:
         """How many frames `n_samples` samples give."""
         return 1 + n_samples // self.hop

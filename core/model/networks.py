@@ -4,6 +4,7 @@ Every network answers for windows of time, not for the clip, so that "when was i
 windows become one answer for the clip is the bundle's pooling, not the network's business.
 """
 
+import copy
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -38,6 +39,8 @@ class SeedCNN(nn.Module):
         dropout: float = 0.3,
     ) -> None:
         super().__init__()
+        if hop < 1 or len(channels) != 4 or min(*channels, hidden, bands // 16, window // 16) < 1:
+            raise ValueError("seed_cnn wants four channel widths, a hop of at least 1 and patches of at least 16 x 16")
         self.tags, self.bands, self.window, self.hop, self.embedding_size = tags, bands, window, hop, hidden
         layers: list[nn.Module] = []
         for width_in, width_out in zip((1, *channels), channels, strict=False):
@@ -76,9 +79,7 @@ class SeedCNN(nn.Module):
 
 
 def fuse_batch_norm(network: nn.Module) -> nn.Module:
-    """A copy for inference in which each convolution has swallowed the batch norm behind it (same outputs, a fifth less time)."""
-    import copy
-
+    """A copy for inference in which each convolution has swallowed the batch norm behind it: same outputs, less to do."""
     fused = copy.deepcopy(network).eval()
     for parent in [module for module in fused.modules() if isinstance(module, nn.Sequential)]:
         layers = list(parent)

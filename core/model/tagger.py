@@ -9,7 +9,7 @@ import torch
 
 from core.model import bundle as bundles
 from core.model.audio import Waveform
-from core.model.bundle import Bundle
+from core.model.bundle import Bundle, Pooling
 from core.model.logmel import FLOOR, log_mel
 from core.model.networks import WindowScores, fuse_batch_norm
 
@@ -40,7 +40,7 @@ class Tagging:
     log_mel: np.ndarray
 
 
-def pool(logits: np.ndarray, pooling: str) -> np.ndarray:
+def pool(logits: np.ndarray, pooling: Pooling) -> np.ndarray:
     """Logits float32 [windows, tags] -> [tags] for the clip.
 
     `mean`; `max`; or `top_half`: the mean over the better half of the windows per tag, which lets a sound be present for a
@@ -50,10 +50,8 @@ def pool(logits: np.ndarray, pooling: str) -> np.ndarray:
         return logits.mean(axis=0)
     if pooling == "max":
         return logits.max(axis=0)
-    if pooling == "top_half":
-        keep = (len(logits) + 1) // 2
-        return np.sort(logits, axis=0)[-keep:].mean(axis=0)
-    raise bundles.BundleError(f"The pooling {pooling!r} is not known to this version of Earmark.")
+    keep = (len(logits) + 1) // 2
+    return np.sort(logits, axis=0)[-keep:].mean(axis=0)
 
 
 class Tagger:
@@ -62,8 +60,7 @@ class Tagger:
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
         self.vocabulary = bundle.vocabulary
-        self._network = fuse_batch_norm(bundle.network()).to(memory_format=torch.channels_last)
-        pool(np.zeros((1, 1), np.float32), bundle.pooling)
+        self._network = fuse_batch_norm(bundle.network()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @classmethod
     def from_folder(cls, folder: Path = bundles.STARTER) -> "Tagger":

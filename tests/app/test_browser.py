@@ -10,7 +10,7 @@ from core.workspace.local import LocalWorkspace
 
 pytestmark = pytest.mark.browser
 expect.set_options(timeout=30_000)  # two busy cores; nothing here measures time
-HOSTILE = "<img src=x onerror=\"window.hacked=1\"> **b** :red[r] [l](javascript:alert(1)) :smile: $x$"
+HOSTILE = '<img src=x onerror="window.hacked=1"> **b** :red[r] [l](javascript:alert(1)) :smile: $x$'
 
 
 def card(page, place=0):
@@ -211,7 +211,12 @@ def test_every_page_stands_in_dark_and_narrow_without_leaving_the_machine(chromi
     for scheme, width in (("dark", 1400), ("light", 420)):
         context = chromium.new_context(viewport={"width": width, "height": 860}, color_scheme=scheme)
         page, foreign = context.new_page(), []
-        page.on("request", lambda request, foreign=foreign: None if re.match(r"(http|ws)://localhost|data:|blob:", request.url) else foreign.append(request.url))
+        page.on(
+            "request",
+            lambda request, foreign=foreign: (
+                None if re.match(r"(http|ws)://localhost|data:|blob:", request.url) else foreign.append(request.url)
+            ),
+        )
         for path, title in (("/", "Monitor"), ("/try", "Try your sound"), ("/metrics", "Model metrics")):
             page.goto(server.url + path)
             expect(page.get_by_role("heading", name=title, level=1)).to_be_visible()

@@ -13,7 +13,9 @@ PAGES = Path(__file__).parents[2] / "pages"
 
 def shown(app) -> str:
     """All text on the page."""
-    return "\n".join(element.value for kind in ("title", "caption", "markdown", "subheader", "info", "error", "text") for element in app.get(kind))
+    return "\n".join(
+        element.value for kind in ("title", "caption", "markdown", "subheader", "info", "error", "text") for element in app.get(kind)
+    )
 
 
 def first_sound(folder):
@@ -70,7 +72,7 @@ def test_all_correct_is_a_decision_about_each_tag(app, own_workspace):
     state = first_sound(own_workspace)
     app.run()
     app.button(key=f"accept-{state.sound_id}").click().run()
-    assert first_sound(own_workspace).last.payload.decisions == {tag: "kept" for tag in state.tags}
+    assert first_sound(own_workspace).last.payload.decisions == dict.fromkeys(state.tags, "kept")
 
 
 def test_a_saved_review_can_be_undone(app, own_workspace):
@@ -208,7 +210,10 @@ def _wav(path) -> bytes:
     return out.getvalue()
 
 
-@pytest.mark.parametrize(("name", "data", "said"), [("a.wav", b"", "empty"), ("<b>x</b>.mp3", b"not sound at all", "not a sound file"), ("p.ogg", b"\x89PNG\r\n", "picture")])
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [("a.wav", b"", "empty"), ("<b>x</b>.mp3", b"not sound at all", "not a sound file"), ("p.ogg", b"\x89PNG\r\n", "picture")],
+)
 def test_a_wrong_file_is_explained_and_its_name_is_text(app, name, data, said):
     page = open_page(app, "try_your_sound.py")
     page.file_uploader[0].upload(name, data).run()

@@ -71,7 +71,11 @@ def test_doctor_says_what_is_there_what_is_missing_and_what_works_without_it(ear
 
 @pytest.mark.parametrize(
     ("environment", "said"),
-    [({"EARMARK_SOUNDS": "/nowhere"}, "There is no folder"), ({"EARMARK_PAGE_SIZE": "x"}, "EARMARK_PAGE_SIZE"), ({"EARMARK_TYPO": "1"}, "misspelt")],
+    [
+        ({"EARMARK_SOUNDS": "/nowhere"}, "There is no folder"),
+        ({"EARMARK_PAGE_SIZE": "x"}, "EARMARK_PAGE_SIZE"),
+        ({"EARMARK_TYPO": "1"}, "misspelt"),
+    ],
 )
 def test_doctor_finds_what_is_broken(earmark, environment, said):
     result = earmark("doctor", **environment)

@@ -103,7 +103,9 @@ def test_undoing_one_review_uncovers_the_decision_before_it():
 
 def test_a_prediction_or_a_published_event_cannot_be_undone():
     first = prediction("dog")
-    out = new_event(Published(decisions={"dog": "kept", "howl": "added"}, basis=first.event_id, tags=("dog", "howl")), SOUND, "ada", base=first)
+    out = new_event(
+        Published(decisions={"dog": "kept", "howl": "added"}, basis=first.event_id, tags=("dog", "howl")), SOUND, "ada", base=first
+    )
     for target in (first, out):
         back = undo(fold([first, out]), target.event_id, "ada")
         assert fold([first, out, back]).tags == ("dog", "howl")
@@ -218,7 +220,9 @@ def histories(draw):
         else:
             decisions = {tag: draw(st.sampled_from(["kept", "removed", "added"])) for tag in some or ["dog"]}
             cls = Reviewed if kind == "reviewed" else Published
-            event = new_event(cls(decisions=decisions, basis=base.event_id), SOUND, draw(st.sampled_from(["ada", "bob"])), base=base, now=now)
+            event = new_event(
+                cls(decisions=decisions, basis=base.event_id), SOUND, draw(st.sampled_from(["ada", "bob"])), base=base, now=now
+            )
         events.append(event)
     return events
 

@@ -165,13 +165,13 @@ def test_an_unknown_architecture_is_named(folder):
 def test_arguments_that_the_architecture_does_not_take_are_refused(folder):
     rewrite(folder / "model.json", arguments={"depth": 12})
 
-    assert "depth" in refusal(folder)
+    assert "arguments that seed_cnn does not take" in refusal(folder)
 
 
 def test_an_unknown_pooling_is_named(folder):
     rewrite(folder / "model.json", pooling="attention")
 
-    assert "pooling 'attention'" in refusal(folder)
+    assert "pooling" in refusal(folder)
 
 
 @pytest.mark.parametrize("name", ["", "Starter", "my model", "../up", "ünï"])
@@ -239,11 +239,11 @@ def test_a_pickle_in_place_of_the_weights_is_never_loaded(folder):
 def test_weights_of_other_widths_are_refused(folder, arguments):
     rewrite(folder / "model.json", arguments=arguments)
 
-    assert "weights do not fit" in refusal(folder)
+    assert "another network than model.json says" in refusal(folder)
 
 
 def test_weights_for_another_number_of_tags_are_refused(tmp_path):
-    with pytest.raises(BundleError, match="weights do not fit"):
+    with pytest.raises(BundleError, match="another network than model.json says"):
         saved(tmp_path / "tiny", weights=tiny_network(tags=4).state_dict())
 
 

@@ -124,7 +124,9 @@ def test_derived_tables_can_be_made_anew_from_the_events(workspace):
 
 def dump(path):
     with sqlite3.connect(path) as connection:
-        return {table: sorted(connection.execute(f"SELECT * FROM {table}")) for table in ("sounds", "sound_tags", "decisions", "predictions")}
+        return {
+            table: sorted(connection.execute(f"SELECT * FROM {table}")) for table in ("sounds", "sound_tags", "decisions", "predictions")
+        }
 
 
 def test_the_log_gives_every_event_and_another_workspace_can_take_it_over(workspace, tmp_path):
