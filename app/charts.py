@@ -16,9 +16,14 @@ def precision_recall(curves: Mapping[str, Any], pr_auc: float) -> go.Figure:
     curve = curves["precision_recall"]
     figure = _figure("Recall", "Precision")
     figure.add_scatter(
-        x=curve["recall"], y=curve["precision"], mode="lines", line={"color": ACCENT, "width": 3}, name=f"PR-AUC {pr_auc:.3f}", fill="tozeroy",
+        x=curve["recall"],
+        y=curve["precision"],
+        mode="lines",
+        line={"color": ACCENT, "width": 3},
+        name=f"PR-AUC {pr_auc:.3f}",
+        fill="tozeroy",
         fillcolor="rgba(28,154,152,.12)",
-    )  # fmt: skip
+    )
     return figure
 
 

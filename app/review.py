@@ -11,6 +11,8 @@ from core.errors import EarmarkError
 from core.id2prediction import Event, SoundState, overruled, review, undo
 from core.workspace import WorkspaceError
 
+FAINTEST_GUESS = 0.05  # fainter ones are noise; the player lists them all the same
+
 
 def sound_card(sound_id: str, vocabulary: list[str]) -> None:
     """The card of one sound."""
@@ -87,7 +89,7 @@ def _editor(now: SoundState, vocabulary: list[str]) -> None:
     """Chips and buttons. The person edits the state that they were shown, until they save it or have nothing unsaved."""
     may_not = session.viewer().may_not_edit
     shown = _shown(now)
-    guesses = [one for one in now.suggestions if one.tag not in shown.tags]
+    guesses = [one for one in now.suggestions if one.tag not in shown.tags and one.probability >= FAINTEST_GUESS]
     edit = tag_editor(_editor_key(shown), shown.tags, vocabulary, guesses, version=shown.last.event_id, disabled=bool(may_not))
     if shown.last.event_id != now.last.event_id:
         st.caption(f":material/group: {plain(now.last.actor)} has changed this sound since; your changes will be laid over theirs.")
@@ -178,9 +180,8 @@ def _shown(now: SoundState) -> SoundState:
     """The state that this session's editor of the sound rests on: today's, unless there are unsaved changes to an older one."""
     key = f"shown-{now.sound_id}"
     before: SoundState | None = st.session_state.get(key)
-    if before is not None and before.last.event_id != now.last.event_id:
-        if set(_tags_in_editor(before)) != set(before.tags):
-            return before
+    if before is not None and set(_tags_in_editor(before)) != set(before.tags):
+        return before
     st.session_state[key] = now
     return now
 

@@ -17,7 +17,7 @@ BENCHMARKS = ("logmel", "clip", "batch", "startup")
 def main(names: tuple[str, ...]) -> None:
     """Run the benchmarks of these NAMES, or all of them, and print a table of each.
 
-    Sounds come from the folder in EARMARK_BENCH_CLIPS if it is set, else from the real clips beside the project or from the
+    Sounds come from the folder in BENCH_CLIPS if it is set, else from the real clips beside the project or from the
     example sounds. Every benchmark is a process of its own, because numpy's threads are set before numpy is imported.
     """
     print_text(introduction())

@@ -20,7 +20,7 @@ from core.model import audio
 ROOT = Path(__file__).parents[1]
 REAL_CLIPS = ROOT.parent / "shared" / "data" / "freesound-mini" / "audio"
 EXAMPLES = ROOT / "examples" / "sounds"
-CLIPS_VARIABLE = "EARMARK_BENCH_CLIPS"
+CLIPS_VARIABLE = "BENCH_CLIPS"
 ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
 """Environment of a benchmark, so that one thread is measured wherever more are not asked for."""
 

@@ -35,8 +35,8 @@ def main() -> None:
 def about(bundle: Bundle, model: ModelRef) -> None:
     metrics = bundle.metrics
     st.caption(
-        f"{plain(str(model))} · {plain(bundle.architecture)} · {len(bundle.vocabulary)} tags · scored on {plural(metrics['clips'], 'clip')} "
-        f"of {plural(metrics['recordings'], 'recording')} that took no part in training"
+        f"{plain(str(model))} · {plain(bundle.architecture)} · {len(bundle.vocabulary)} tags · scored on "
+        f"{plural(metrics['clips'], 'clip')} of {plural(metrics['recordings'], 'recording')} that took no part in training"
     )
 
 

@@ -12,15 +12,18 @@ SILENT = FLOOR + 2.0
 NEPER_PER_DB = float(np.log(10) / 20)
 
 
-def crop(frames: np.ndarray, width: int, random: np.random.Generator) -> np.ndarray:
-    """A patch of `width` frames that is not silent where the clip is not; a shorter clip is placed anywhere in silence."""
+def crop(frames: np.ndarray, width: int, random: np.random.Generator, tries: int = 4) -> np.ndarray:
+    """A patch of `width` frames; a shorter clip is placed anywhere in silence.
+
+    A patch that is mostly silent is drawn again, up to `tries` times: its clip's tags are hardly heard in it.
+    """
     bands, length = frames.shape
     if length <= width:
         patch = np.full((bands, width), FLOOR, np.float32)
         start = int(random.integers(width - length + 1))
         patch[:, start : start + length] = frames
         return patch
-    for _ in range(4):
+    for _ in range(tries):
         start = int(random.integers(length - width + 1))
         patch = frames[:, start : start + width]
         if (patch.max(axis=0) > SILENT).mean() > 0.25:

@@ -55,7 +55,7 @@ class Calibration:
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """float32 [..., tags] -> probabilities of the same shape."""
-        return 1 / (1 + np.exp(-(self.slope * logits + self.offset)))
+        return 1 / (1 + np.exp(-np.clip(self.slope * logits + self.offset, -60, 60)))
 
 
 @dataclass(frozen=True)

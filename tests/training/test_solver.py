@@ -63,7 +63,7 @@ def test_the_network_handed_back_is_that_of_the_best_epoch(never_stopped):
     assert [row["epoch"] for row in progress.history] == list(range(1, 9))
 
 
-@pytest.mark.parametrize("patches", [100, 160, 230], ids=["early", "in the middle", "late"])
+@pytest.mark.parametrize("patches", [36, 96, 166], ids=["early", "in the middle", "late"])
 def test_a_run_that_was_stopped_ends_exactly_as_one_that_never_was(never_stopped, recipe, parts, scaler, tmp_path, patches):
     folder = tmp_path / "stopped"
     stop_on_the_way(recipe, parts, scaler, folder, patches)
@@ -76,7 +76,7 @@ def test_a_run_that_was_stopped_ends_exactly_as_one_that_never_was(never_stopped
 def test_a_run_may_be_stopped_again_and_again(never_stopped, recipe, parts, scaler, tmp_path):
     folder = tmp_path / "stopped"
     for _ in range(3):
-        stop_on_the_way(recipe, parts, scaler, folder, 110)
+        stop_on_the_way(recipe, parts, scaler, folder, 46)
     network, progress = train(recipe, parts[0], parts[1], scaler, folder)
     assert progress == never_stopped[1]
     assert_same_weights(network, never_stopped[0])

@@ -243,7 +243,7 @@ def test_weights_of_other_widths_are_refused(folder, arguments):
 
 
 def test_weights_for_another_number_of_tags_are_refused(tmp_path):
-    with pytest.raises(BundleError, match="another network than model.json says"):
+    with pytest.raises(BundleError, match=r"another network than model\.json says"):
         saved(tmp_path / "tiny", weights=tiny_network(tags=4).state_dict())
 
 
