@@ -7,8 +7,8 @@ import streamlit as st
 from app import session
 from core.errors import EarmarkError
 
-PAGES = Path(__file__).parents[1] / "pages"
-ASSETS = Path(__file__).parent / "assets"
+PAGES = Path(__file__).resolve().parents[1] / "pages"
+ASSETS = Path(__file__).resolve().parent / "assets"
 
 st.set_page_config(page_title="Earmark", page_icon=str(ASSETS / "icon.png"), layout="wide")
 st.logo(str(ASSETS / "logo.png"), size="large", icon_image=str(ASSETS / "icon.png"))

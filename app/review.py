@@ -7,7 +7,6 @@ from app.player import Heard, player
 from app.routes import media_url
 from app.tag_editor import edited, tag_editor
 from app.text import ago, clock, plain
-from core.errors import EarmarkError
 from core.id2prediction import Event, SoundState, overruled, review, undo
 from core.workspace import WorkspaceError
 
@@ -60,29 +59,11 @@ def _heard(state: SoundState) -> Heard | None:
     arrays = session.workspace().sidecar(state.sound_id, state.model)
     if arrays is None or not {"times", "activations"} <= arrays.keys():
         return None
-    tags = _vocabulary_of(state)
-    columns = [tags[one.tag] for one in state.suggestions if one.tag in tags]
-    if len(columns) != len(state.suggestions) or arrays["activations"].shape[1] != len(tags):
+    columns = {tag: column for column, tag in enumerate(session.vocabulary(state.model))}
+    if arrays["activations"].shape[1] != len(columns) or not {one.tag for one in state.suggestions} <= columns.keys():
         return None
-    return Heard(arrays["times"].astype(float), arrays["activations"][:, columns].astype(float))
-
-
-def _vocabulary_of(state: SoundState) -> dict[str, int]:
-    model = state.model
-    return _tag_columns(model.name, model.version, model.fingerprint) if model else {}
-
-
-@st.cache_resource(show_spinner=False, max_entries=20)
-def _tag_columns(name: str, version: int, fingerprint: str) -> dict[str, int]:
-    """Which column of the activations belongs to which tag; empty if that model version is not here any more."""
-    from core.id2prediction import ModelRef
-    from core.model import bundle
-
-    try:
-        folder = session.workspace().pull(ModelRef(name=name, version=version, fingerprint=fingerprint))
-        return {tag: index for index, tag in enumerate(bundle.load(folder).vocabulary)}
-    except EarmarkError:
-        return {}
+    heard = [columns[one.tag] for one in state.suggestions]
+    return Heard(arrays["times"].astype(float), arrays["activations"][:, heard].astype(float))
 
 
 def _editor(now: SoundState, vocabulary: list[str]) -> None:

@@ -12,6 +12,7 @@ import streamlit as st
 from app.text import plain
 from core.errors import EarmarkError
 from core.id2prediction import ModelRef
+from core.model import bundle as bundles
 from core.settings import Settings
 from core.settings import settings as read_once
 from core.tagging import model_in_force
@@ -67,6 +68,19 @@ def tagger() -> tuple["Tagger", ModelRef]:
     """The model in force, loaded once; another one as soon as it is rolled out."""
     model = model_in_force(workspace())
     return _tagger(model.name, model.version, model.fingerprint), model
+
+
+def vocabulary(model: ModelRef) -> tuple[str, ...]:
+    """The tags of a model version in order of their index; empty if it is not in the workspace (any more)."""
+    return _vocabulary(model.name, model.version, model.fingerprint)
+
+
+@st.cache_resource(show_spinner=False, max_entries=20)
+def _vocabulary(name: str, version: int, fingerprint: str) -> tuple[str, ...]:
+    try:
+        return bundles.load(workspace().pull(ModelRef(name=name, version=version, fingerprint=fingerprint))).vocabulary
+    except EarmarkError:
+        return ()
 
 
 def viewer() -> Viewer:

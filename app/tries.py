@@ -35,7 +35,10 @@ class TryStore:
         if not _NAME.fullmatch(name):
             return None
         path = Path(self._folder.name) / name
-        return path if path.is_file() else None
+        try:
+            return path if time.time() - path.stat().st_mtime <= self._kept_for_s else None
+        except FileNotFoundError:
+            return None
 
     def _forget(self, needed: int) -> None:
         files = sorted(Path(self._folder.name).iterdir(), key=lambda path: path.stat().st_mtime)

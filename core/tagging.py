@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from core import media
@@ -37,13 +39,19 @@ def model_in_force(workspace: Workspace) -> ModelRef:
     current = workspace.rolled_out()
     if current is not None and current.actor != AUTOMATIC:
         return current.payload.model
-    starter = bundle.load(bundle.STARTER)
+    starter = _starter(bundle.STARTER)
     if current is not None and current.payload.model.fingerprint == starter.fingerprint:
         return current.payload.model
     reason = "first start" if current is None else "the project ships a new starter"
     model = workspace.push(starter)
     workspace.append([new_event(RolledOut(model=model, reason=reason), None, AUTOMATIC, base=current)])
     return model
+
+
+@lru_cache(maxsize=1)
+def _starter(folder: Path) -> bundle.Bundle:
+    """The starter, read once: it does not change under a running program."""
+    return bundle.load(folder)
 
 
 def load_tagger(workspace: Workspace) -> tuple["Tagger", ModelRef]:

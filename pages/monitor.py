@@ -88,10 +88,8 @@ def pages(total: int) -> None:
 
 def known_tags() -> list[str]:
     """What the tag search offers: the model's vocabulary and everything that people have added."""
-    from core.model import bundle
-
-    model = session.workspace().rolled_out()
-    vocabulary = bundle.load(session.workspace().pull(model.payload.model)).vocabulary if model else ()
+    current = session.workspace().rolled_out()
+    vocabulary = session.vocabulary(current.payload.model) if current else ()
     return sorted({*vocabulary, *session.workspace().peoples_tags()})
 
 

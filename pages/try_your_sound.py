@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 
 import streamlit as st
@@ -15,16 +16,19 @@ from core import media
 from core.id2prediction import ModelRef, Suggestion
 from core.model import audio
 from core.model.audio import AUDIO_SUFFIXES, AudioError
+from core.settings import EXAMPLE_SOUNDS
 from core.tagging import suggestions
 from core.tags import FEWEST, MOST
 
 RECORDING_RATE = 48_000  # Streamlit's default of 16 kHz would lose everything above 8 kHz
 CLIPS_KEPT = 3
+EXAMPLES = {"Rain on leaves": "rain-on-leaves.ogg", "Ambulance siren": "siren.ogg", "Dog barking": "dog-barking.ogg"}
 
 
 @dataclass(frozen=True)
 class Listened:
-    """One clip, listened to: what the page shows of it. `key` is the content's SHA-256."""
+    """One clip, listened to: what the page shows of it. `key` is a SHA-256 of name and content, `audio` and `picture` are names in the
+    store of tried clips."""
 
     key: str
     name: str
@@ -32,15 +36,15 @@ class Listened:
     seconds: float
     suggestions: tuple[Suggestion, ...]
     heard: Heard
-    audio_url: str
-    picture_url: str
+    audio: str
+    picture: str
     vocabulary: tuple[str, ...]
     model: ModelRef
 
 
 def main() -> None:
     st.title("Try your sound", anchor=False)
-    st.caption("The clip stays on this server for an hour so that you can play it, then it is forgotten. Nothing is published.")
+    st.caption("The clip stays on this server for about an hour so that you can play it. Nothing is published.")
     clip = choose()
     if clip is None:
         return
@@ -51,45 +55,51 @@ def main() -> None:
 
 
 def choose() -> tuple[str, bytes] | None:
-    """The clip that was uploaded or recorded: its name and bytes."""
-    limits = session.settings().limits
+    """The clip that was uploaded, recorded or picked last: its name and bytes."""
     upload, record = st.columns(2, gap="large")
     with upload:
-        file = st.file_uploader(
-            "Upload a sound",
-            type=sorted(AUDIO_SUFFIXES),
-            max_upload_size=int(limits.megabytes),
-            key="upload",
-            help=f"Up to {clock(limits.seconds)} and {limits.megabytes:g} MB: WAV, FLAC, OGG, MP3, AIFF, M4A, WV, WebM",
-            on_change=_take,
-            args=("upload",),
-        )
+        file = _upload()
     with record:
         recording = st.audio_input("Record one", sample_rate=RECORDING_RATE, key="recording", on_change=_take, args=("recording",))
-    taken = {"upload": file, "recording": recording}.get(st.session_state.get("taken", ""))
-    if taken is None:
-        taken = file or recording
-    if taken is None:
-        return None
-    return ("Your recording" if taken is recording else taken.name), taken.getvalue()
+    example = st.pills("No sound at hand? Hear one of ours", EXAMPLES, key="example", on_change=_take, args=("example",))
+    given = {
+        "upload": file and (file.name, file.getvalue()),
+        "recording": recording and ("Your recording", recording.getvalue()),
+        "example": example and (f"{example} (synthetic)", (EXAMPLE_SOUNDS / EXAMPLES[example]).read_bytes()),
+    }
+    return given.get(st.session_state.get("taken", "")) or next((clip for clip in given.values() if clip), None)
+
+
+def _upload():
+    limits = session.settings().limits
+    return st.file_uploader(
+        "Upload a sound",
+        type=sorted(AUDIO_SUFFIXES),
+        max_upload_size=math.ceil(limits.megabytes),
+        key="upload",
+        help=f"Up to {clock(limits.seconds)} and {limits.megabytes:g} MB: WAV, FLAC, OGG, MP3, AIFF, M4A, WV, WebM",
+        on_change=_take,
+        args=("upload",),
+    )
 
 
 def _take(which: str) -> None:
-    """Remember which of the two inputs was used last."""
+    """Remember which of the inputs was used last."""
     st.session_state.taken = which
 
 
 def listen(name: str, data: bytes) -> Listened:
     """What the model hears, remembered for as long as the session shows the same clip. Raises `AudioError`."""
-    key = hashlib.sha256(data).hexdigest()
+    key = hashlib.sha256(name.encode() + data).hexdigest()
     tagger, model = session.tagger()
-    remembered: dict[tuple[str, str], Listened] = st.session_state.setdefault("listened", {})
-    if (key, str(model)) not in remembered:
+    remembered: dict[str, Listened] = st.session_state.setdefault("listened", {})
+    clip = remembered.get(key)
+    if clip is None or clip.model != model or tries.store().path(clip.audio) is None:
         with st.spinner("Listening ..."), session.inference_slots():
-            remembered[key, str(model)] = _listen(key, name, data, tagger, model)
+            clip = remembered[key] = _listen(key, name, data, tagger, model)
         for old in list(remembered)[:-CLIPS_KEPT]:
             del remembered[old]
-    return remembered[key, str(model)]
+    return clip
 
 
 def _listen(key: str, name: str, data: bytes, tagger, model: ModelRef) -> Listened:
@@ -105,8 +115,8 @@ def _listen(key: str, name: str, data: bytes, tagger, model: ModelRef) -> Listen
         seconds=facts.seconds,
         suggestions=suggestions(tagging),
         heard=Heard(tagging.times, tagging.activations[:, columns]),
-        audio_url=try_url(store.put(media.playable_ogg(data, name, limits), "ogg")),
-        picture_url=try_url(store.put(media.spectrogram_webp(tagging.log_mel), "webp")),
+        audio=store.put(media.playable_ogg(data, name, limits), "ogg"),
+        picture=store.put(media.spectrogram_webp(tagging.log_mel), "webp"),
         vocabulary=tagger.vocabulary,
         model=model,
     )
@@ -118,7 +128,7 @@ def result(clip: Listened) -> None:
         hear, tags = st.columns([3, 2], gap="medium")
         with hear:
             player(
-                key=f"try-{clip.key}", audio_url=clip.audio_url, picture_url=clip.picture_url, title=clip.name, facts=clip.facts,
+                key=f"try-{clip.key}", audio_url=try_url(clip.audio), picture_url=try_url(clip.picture), title=clip.name, facts=clip.facts,
                 seconds=clip.seconds, suggestions=clip.suggestions, heard=clip.heard,
             )  # fmt: skip
         with tags:

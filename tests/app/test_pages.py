@@ -199,6 +199,21 @@ def test_try_your_sound_tags_a_recording(app, examples):
     assert "siren" in page.code[0].value
 
 
+def test_somebody_without_a_sound_can_try_one_of_ours(app):
+    page = open_page(app, "try_your_sound.py")
+    page.get("button_group")[0].select("Ambulance siren").run()
+    assert not page.exception
+    assert "siren" in page.code[0].value
+
+
+def test_the_same_bytes_under_another_name_show_that_name(app, examples):
+    page = open_page(app, "try_your_sound.py")
+    data = (examples / "siren.ogg").read_bytes()
+    for name in ("one.ogg", "two.ogg"):
+        page.file_uploader[0].upload(name, data).run()
+    assert [clip.name for clip in page.session_state["listened"].values()] == ["one.ogg", "two.ogg"]
+
+
 def _wav(path) -> bytes:
     from io import BytesIO
 
