@@ -3,21 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
-import streamlit as st
 
+from app import component
 from core.id2prediction import Suggestion
 from core.model.logmel import COALA, band_centres_hz
 
-_HERE = Path(__file__).parent
-_COMPONENT = st.components.v2.component(
-    "earmark_player",
-    html=(_HERE / "player.html").read_text("utf-8"),
-    css=(_HERE / "player.css").read_text("utf-8"),
-    js=(_HERE / "player.js").read_text("utf-8"),
-)
+_COMPONENT = component.register("player")
 AXIS_HZ = (500, 2000, 8000)
 
 

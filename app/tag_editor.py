@@ -2,21 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import streamlit as st
 
+from app import component
 from app.text import plain
 from core.id2prediction import Suggestion
 from core.tags import CleanTags, clean
 
-_HERE = Path(__file__).parent
-_COMPONENT = st.components.v2.component(
-    "earmark_tag_editor",
-    html=(_HERE / "tag_editor.html").read_text("utf-8"),
-    css=(_HERE / "tag_editor.css").read_text("utf-8"),
-    js=(_HERE / "tag_editor.js").read_text("utf-8"),
-)
+_COMPONENT = component.register("tag_editor")
 MOST_CHIPS = 100
 
 

@@ -7,6 +7,7 @@ import sys
 import click
 
 from benchmarks.harness import ONE_THREAD, ROOT, introduction, print_text
+from core import command_line
 from core.errors import EarmarkError
 
 BENCHMARKS = ("logmel", "clip", "batch", "startup")
@@ -28,12 +29,4 @@ def main(names: tuple[str, ...]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(standalone_mode=False)
-    except EarmarkError as error:
-        sys.exit(str(error))
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
+    command_line.run(main)

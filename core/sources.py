@@ -60,13 +60,10 @@ class FolderSource:
     def files(self) -> list[Path]:
         """Files with an audio ending, hidden ones left out, in order of name."""
         found = (path for path in self.folder.rglob("*") if path.suffix.lower().lstrip(".") in AUDIO_SUFFIXES)
-        return sorted(
-            path
-            for path in found
-            if path.is_file()
-            and not path.relative_to(self.folder).as_posix().startswith(".")
-            and "/." not in path.relative_to(self.folder).as_posix()
-        )
+        return sorted(path for path in found if path.is_file() and not self._is_hidden(path))
+
+    def _is_hidden(self, path: Path) -> bool:
+        return any(part.startswith(".") for part in path.relative_to(self.folder).parts)
 
     def sounds(self, workspace: Workspace) -> Iterator[FoundSound]:
         seen: set[str] = set()

@@ -79,9 +79,10 @@ def tag_new_sounds(
 
     With `again`, sounds that only another model version has tagged count as new. `workers` threads listen at once. Stopping it
     at any moment loses nothing that was saved and repeats nothing: the next run takes what is left. A sound that cannot be
-    heard is skipped with its reason; anything else that goes wrong ends the run, which is recorded as failed.
+    heard is skipped with its reason; anything else that goes wrong ends the run, which is recorded as failed. `model` is the
+    version that `tagger` is; where it is not given, the workspace is asked for it.
     """
-    model = model or model_in_force(workspace)
+    model = model or workspace.push(tagger.bundle)
     run = Run(run_id=uuid.uuid4().hex, started=iso(datetime.now(UTC)), source=source.name, model=model, actor=actor)
     began = time.monotonic()
     workspace.record_run(run)
@@ -161,11 +162,11 @@ class _Job:
         try:
             data = found.read()
             waveform = audio.load(data, name=found.name, limits=self.limits)
-            tagging = self.tagger.tag(waveform)
-            kept = keep_media(self.workspace, data, tagging, found.name, self.limits)
             sound = with_facts(self.source.describe(found, data), waveform)
         except (AudioError, OSError) as error:
             return error
+        tagging = self.tagger.tag(waveform)
+        kept = keep_media(self.workspace, data, tagging, found.name, self.limits)
         self.workspace.put_sidecar(found.sound_id, self.model, sidecar(tagging))
         payload = Predicted(model=self.model, top=suggestions(tagging), sound=sound, media=kept)
         return new_event(payload, found.sound_id, self.actor)

@@ -1,13 +1,12 @@
 """Command line of the tagging job: python -m jobs.tagging."""
 
 import os
-import sys
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from core.errors import EarmarkError
+from core import command_line
 from core.settings import Settings, settings
 from core.sources import FolderSource
 from core.tagging import load_tagger, model_in_force, survey, tag_new_sounds
@@ -76,13 +75,4 @@ def _report_skipped(skipped: list[tuple[str, str]]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(standalone_mode=False)
-    except EarmarkError as error:
-        sys.exit(str(error))
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        console.print("Stopped. What was tagged is kept; run it again for the rest.")
-        sys.exit(130)
+    command_line.run(main, "Stopped. What was tagged is kept; run it again for the rest.")

@@ -1,11 +1,10 @@
 """Command line of the training room: python -m training clips --data FOLDER --out FOLDER."""
 
-import sys
 from pathlib import Path
 
 import click
 
-from core.errors import EarmarkError
+from core import command_line
 
 
 def _widths(context: click.Context, option: click.Parameter, text: str) -> tuple[int, ...]:
@@ -60,12 +59,4 @@ def clips(**options) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(standalone_mode=False)
-    except EarmarkError as error:
-        sys.exit(str(error))
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        sys.exit("Stopped. Run the same command again to go on from the last finished epoch.")
+    command_line.run(main, "Stopped. Run the same command again to go on from the last finished epoch.")

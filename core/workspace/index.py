@@ -6,6 +6,7 @@ transaction that adds an event, so a process killed anywhere leaves them in step
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -119,13 +120,22 @@ class Index:
 
     # Writing
 
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """A transaction that is kept whole or not at all. Raises `WorkspaceError` if it cannot be kept."""
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except sql.exc.DatabaseError as error:
+            raise WorkspaceError(f"The workspace {self.path.parent} cannot be written ({error.orig}); nothing was saved.") from error
+
     def append(self, events: Iterable[Event], *, once_per_model: bool = False) -> int:
         """Add the events that are not there yet, all or none; returns how many were new.
 
         With `once_per_model`, a predicted event is left out if the sound has one of the same model version already.
         Raises `WorkspaceError` if an event id is there already with another content.
         """
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             fresh = _not_there_yet(connection, events)
             if once_per_model:
                 fresh = _once_per_model(connection, fresh)
@@ -145,12 +155,12 @@ class Index:
     def record_run(self, run: Run) -> None:
         body = json.dumps(asdict(run) | {"model": run.model.model_dump(mode="json")})
         row = {"run_id": run.run_id, "started": run.started, "body": body}
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             connection.execute(insert(_runs).values(row).on_conflict_do_update(index_elements=["run_id"], set_=row))
 
     def remember_file(self, path: str, size: int, modified_ns: int, sound_id: str) -> None:
         row = {"path": path, "size": size, "modified_ns": modified_ns, "sound_id": sound_id}
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             connection.execute(insert(_files).values(row).on_conflict_do_update(index_elements=["path"], set_=row))
 
     # Questions

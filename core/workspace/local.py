@@ -43,7 +43,7 @@ class LocalWorkspace(Index):
         name = f"{hashlib.sha256(data).hexdigest()}.{suffix}"
         path = self._media_file(name)
         if not path.exists():
-            write_atomic(path, data)
+            self._write(path, data)
         return name
 
     def media_path(self, name: str) -> Path | None:
@@ -52,6 +52,12 @@ class LocalWorkspace(Index):
         path = self._media_file(name)
         return path if path.is_file() else None
 
+    def _write(self, path: Path, data: bytes) -> None:
+        try:
+            write_atomic(path, data)
+        except OSError as error:
+            raise WorkspaceError(f"The workspace {self.folder} cannot be written ({error.strerror}).") from error
+
     def _media_file(self, name: str) -> Path:
         return self.folder / "media" / name[:2] / name
 
@@ -59,7 +65,7 @@ class LocalWorkspace(Index):
         from safetensors.numpy import save
 
         halves = {name: np.ascontiguousarray(values, dtype=np.float16) for name, values in arrays.items()}
-        write_atomic(self._sidecar_file(sound_id, model), save(halves))
+        self._write(self._sidecar_file(sound_id, model), save(halves))
 
     def sidecar(self, sound_id: str, model: ModelRef) -> dict[str, np.ndarray] | None:
         from safetensors import SafetensorError

@@ -239,3 +239,18 @@ def test_a_workspace_that_may_not_be_written_says_so(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(WorkspaceError, match="cannot be"):
         LocalWorkspace(tmp_path)
+
+
+def test_an_event_that_cannot_be_written_is_said_and_nothing_is_half_there(workspace):
+    workspace.append([predicted(1)])
+    with sqlite3.connect(workspace.path) as connection:
+        connection.execute("CREATE TRIGGER full BEFORE INSERT ON sound_tags BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
+    with pytest.raises(WorkspaceError, match=r"cannot be written .*disk is full.*nothing was saved"):
+        workspace.append([predicted(2)])
+    assert workspace.sound("freesound:2") is None
+
+
+def test_media_that_cannot_be_written_are_said(workspace):
+    (workspace.folder / "media").write_text("in the way")
+    with pytest.raises(WorkspaceError, match="cannot be written"):
+        workspace.put_media(b"x", "ogg")
