@@ -11,7 +11,7 @@ QUIET = "#8a8f9c"
 HEIGHT = 340
 
 
-def precision_recall(curves: Mapping[str, Any], pr_auc: float) -> go.Figure:
+def precision_recall(curves: Mapping[str, Any], pr_auc: float | None) -> go.Figure:
     """Micro-averaged precision against recall."""
     curve = curves["precision_recall"]
     figure = _figure("Recall", "Precision")
@@ -20,14 +20,14 @@ def precision_recall(curves: Mapping[str, Any], pr_auc: float) -> go.Figure:
         y=curve["precision"],
         mode="lines",
         line={"color": ACCENT, "width": 3},
-        name=f"PR-AUC {pr_auc:.3f}",
+        name=_named("PR-AUC", pr_auc),
         fill="tozeroy",
         fillcolor="rgba(28,154,152,.12)",
     )
     return figure
 
 
-def roc(curves: Mapping[str, Any], roc_auc: float) -> go.Figure:
+def roc(curves: Mapping[str, Any], roc_auc: float | None) -> go.Figure:
     """Micro-averaged true against false positive rate."""
     curve = curves["roc"]
     figure = _figure("False positive rate", "True positive rate")
@@ -37,7 +37,7 @@ def roc(curves: Mapping[str, Any], roc_auc: float) -> go.Figure:
         y=curve["true_positive_rate"],
         mode="lines",
         line={"color": ACCENT, "width": 3},
-        name=f"ROC-AUC {roc_auc:.3f}",
+        name=_named("ROC-AUC", roc_auc),
     )
     return figure
 
@@ -47,7 +47,7 @@ def reliability(rows: Mapping[str, Any]) -> go.Figure:
     figure = _figure("Probability the model gives", "Share that was right")
     figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": QUIET, "dash": "dot"}, name="perfect")
     figure.add_scatter(
-        x=rows["predicted"], y=rows["observed"], mode="lines+markers", line={"color": ACCENT, "width": 3}, name=f"ECE {rows['ece']:.3f}",
+        x=rows["predicted"], y=rows["observed"], mode="lines+markers", line={"color": ACCENT, "width": 3}, name=_named("ECE", rows["ece"]),
         customdata=rows["count"], hovertemplate="said %{x:.0%}, right %{y:.0%} of %{customdata}<extra></extra>",
     )  # fmt: skip
     return figure
@@ -61,6 +61,10 @@ def learning(history: Sequence[Mapping[str, float]]) -> go.Figure:
     figure.add_scatter(x=epochs, y=[row["pr_auc_micro"] for row in history], mode="lines", line={"color": SECOND, "width": 2}, name="micro")
     figure.update_yaxes(range=[0, 1])
     return figure
+
+
+def _named(score: str, value: float | None) -> str:
+    return score if value is None else f"{score} {value:.3f}"
 
 
 def _figure(x: str, y: str, *, share_axes: bool = True) -> go.Figure:

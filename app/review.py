@@ -33,6 +33,10 @@ def _card(sound_id: str, vocabulary: list[str]) -> None:
 
 
 def _player(state: SoundState) -> None:
+    if session.workspace().media_path(state.media.audio) is None:
+        st.markdown(f"**{plain(state.sound.title)}**")
+        st.caption("The sound itself is not kept in this workspace: its events were imported without it.")
+        return
     player(
         key=f"player-{state.sound_id}",
         audio_url=media_url(state.media.audio),
@@ -99,7 +103,7 @@ def _buttons(now: SoundState, *, changed: bool) -> None:
             icon=":material/done_all:",
             help="Say of each of these tags that it is right",
         )
-        last = _last_review(now)
+        last = now.last_review if now.last_review and now.last_review.kind == "reviewed" else None
         st.button(
             "Undo",
             key=f"undo-{sound_id}",
@@ -116,7 +120,7 @@ def _status(now: SoundState) -> None:
     note = st.session_state.get(_note_key(now.sound_id))
     if note:
         st.container(key=f"note-{now.sound_id}").markdown(note)
-    last = _last_review(now)
+    last = now.last_review
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if last:
             st.caption(f":material/verified: Reviewed by {plain(last.actor)}, {ago(last.time)}")
@@ -151,7 +155,7 @@ def _decisions_in_words(decisions: dict[str, str]) -> str:
         tags = [tag for tag, one in decisions.items() if one == verdict]
         if tags:
             phrases.append(f"{verdict} {', '.join(tags)}")
-    return "; ".join(phrases)
+    return "; ".join(phrases) or "said that it has none of the suggested tags"
 
 
 # What a person was shown, and what they do with it
@@ -172,17 +176,11 @@ def _editor_key(shown: SoundState) -> str:
 
 
 def _tags_in_editor(shown: SoundState) -> tuple[str, ...]:
-    return edited(_editor_key(shown), shown.tags, shown.last.event_id).tags
+    return edited(_editor_key(shown), shown.tags, shown.last.event_id)
 
 
 def _note_key(sound_id: str) -> str:
     return f"said-{sound_id}"
-
-
-def _last_review(state: SoundState) -> Event | None:
-    """The latest review whose decisions count."""
-    reviews = {one.event.event_id: one.event for one in state.decisions.values() if one.event.kind == "reviewed"}
-    return max(reviews.values(), key=lambda event: event.order, default=None)
 
 
 def _save(sound_id: str, accept: bool = False) -> None:

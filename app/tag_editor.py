@@ -11,7 +11,7 @@ from core.id2prediction import Suggestion
 from core.tags import CleanTags, clean
 
 _COMPONENT = component.register("tag_editor")
-MOST_CHIPS = 100
+MOST_ADDED = 50
 
 
 @dataclass(frozen=True)
@@ -50,14 +50,21 @@ def tag_editor(
         },
         on_edit_change=lambda: None,
     )
-    cleaned = clean(chips)
-    _preview(chips, cleaned)
-    return Edit(cleaned.tags, set(cleaned.tags) != set(tags))
+    stored = _as_stored(chips, tags)
+    _preview(chips, stored)
+    return Edit(stored.tags, set(stored.tags) != set(tags))
 
 
-def edited(key: str, tags: Sequence[str], version: str = "") -> CleanTags:
+def edited(key: str, tags: Sequence[str], version: str = "") -> tuple[str, ...]:
     """The chips of that editor as they would be stored; `tags` where nobody has touched them."""
-    return clean(_chips(key, tags, version))
+    return _as_stored(_chips(key, tags, version), tags).tags
+
+
+def _as_stored(chips: Sequence[str], tags: Sequence[str]) -> CleanTags:
+    """What was there stays as it is, whatever it looks like (an import, a Freesound user's own); what was added is cleaned."""
+    there, added = set(tags), clean([chip for chip in chips if chip not in tags][:MOST_ADDED])
+    kept = [chip for chip in chips if chip in there]
+    return CleanTags(tuple(dict.fromkeys([*kept, *added.tags])), added.dropped)
 
 
 def _chips(key: str, tags: Sequence[str], version: str) -> tuple[str, ...]:
@@ -65,12 +72,16 @@ def _chips(key: str, tags: Sequence[str], version: str) -> tuple[str, ...]:
     edit = (st.session_state.get(key) or {}).get("edit")
     if not isinstance(edit, dict) or edit.get("version") != version or not isinstance(edit.get("tags"), list):
         return tuple(tags)
-    return tuple(chip for chip in edit["tags"][:MOST_CHIPS] if isinstance(chip, str))
+    if not all(isinstance(chip, str) for chip in edit["tags"]):
+        return tuple(tags)
+    return tuple(edit["tags"])
 
 
-def _preview(chips: Sequence[str], cleaned: CleanTags) -> None:
+def _preview(chips: Sequence[str], stored: CleanTags) -> None:
     """Say what will be stored, where that is not what the chips say."""
-    if tuple(chips) != cleaned.tags:
-        st.caption(f"Will be stored as: {plain(' · '.join(cleaned.tags)) or 'no tags'}")
-    for typed, reason in cleaned.dropped:
+    if tuple(chips) != stored.tags:
+        st.caption(f"Will be stored as: {plain(' · '.join(stored.tags)) or 'no tags'}")
+    for typed, reason in stored.dropped:
         st.caption(f"“{plain(typed)}” {reason}.")
+    if len(chips) - len(stored.dropped) > len(stored.tags) >= MOST_ADDED:
+        st.caption(f"At most {MOST_ADDED} tags can be added at a time.")

@@ -4,12 +4,13 @@ import re
 from datetime import UTC, datetime
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$&^='\"])")
-_WORD_JOINER = "\u2060"  # invisible; splits `:smile:` and `:red[...]`, which no escape prevents
+_LINK_STARTS = re.compile(r"(:|@|www)", re.IGNORECASE)
+_WORD_JOINER = "\u2060"  # invisible; splits `:smile:`, `:red[...]`, `www.` and `a@b`, which no escape prevents
 
 
 def plain(text: str) -> str:
-    """Markdown that shows exactly `text`: no markup, no HTML, no emoji codes, no coloured spans, on one line."""
-    return _MARKUP.sub(r"\\\1", " ".join(text.split())).replace(":", f":{_WORD_JOINER}")
+    """Markdown that shows exactly `text`: no markup, no HTML, no links, no emoji codes, no coloured spans, on one line."""
+    return _LINK_STARTS.sub(rf"\1{_WORD_JOINER}", _MARKUP.sub(r"\\\1", " ".join(text.split())))
 
 
 def ago(time: datetime, now: datetime | None = None) -> str:

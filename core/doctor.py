@@ -88,7 +88,7 @@ def _model() -> Finding:
     scores = starter.metrics["overall"]
     return Finding(
         "good", "Model", f"{starter.name} ({starter.architecture}), {len(starter.vocabulary)} tags, "
-        f"PR-AUC {scores['pr_auc_macro']:.3f} macro on its test recordings",
+        f"PR-AUC {scores.get('pr_auc_macro') or 0:.3f} macro on its test recordings",
     )  # fmt: skip
 
 

@@ -12,7 +12,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_serializer, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
 from core.errors import EarmarkError
 
@@ -21,6 +31,7 @@ FREESOUND_ID = re.compile(r"freesound:[1-9][0-9]{0,18}")
 FILE_ID = re.compile(r"file:[0-9a-f]{64}")
 SUGGESTED = 5
 """How many of a prediction's tags are suggested."""
+EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 _IMPORT_NAMESPACE = uuid.UUID("6f1c2b1e-4f0b-4a9b-9a67-0d5a0e1f7c11")
 
 
@@ -35,6 +46,7 @@ def _sound_id(value: str) -> str:
 
 
 SoundId = Annotated[str, AfterValidator(_sound_id)]
+MediaName = Annotated[str, Field(pattern=r"^([0-9a-f]{64}\.(ogg|webp))?$")]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -47,8 +59,8 @@ class _Frozen(BaseModel):
 class ModelRef(_Frozen):
     """Which model: registry `name` and `version`, and the bundle's fingerprint."""
 
-    name: str
-    version: int
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,100}$")]
+    version: Annotated[int, Field(ge=1)]
     fingerprint: str = ""
 
     def __str__(self) -> str:
@@ -68,7 +80,7 @@ class Sound(_Frozen):
 
     title: str
     source: str
-    seconds: float = 0.0
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     container: str = ""
     rate: int = 0
     channels: int = 0
@@ -83,8 +95,8 @@ class Sound(_Frozen):
 class Media(_Frozen):
     """Names of the sound's media in the workspace; each is the content's SHA-256 with an ending."""
 
-    audio: str = ""
-    spectrogram: str = ""
+    audio: MediaName = ""
+    spectrogram: MediaName = ""
 
 
 class Predicted(_Frozen):
@@ -173,6 +185,13 @@ class Event(BaseModel):
             payload = expected.model_validate(payload)
         return {**values, "payload": payload}
 
+    @field_validator("time")
+    @classmethod
+    def _plausible(cls, time: datetime) -> datetime:
+        if not EARLIEST <= time <= LATEST:
+            raise ValueError("no event happened before 2000 or after 2200")
+        return time
+
     @model_validator(mode="after")
     def _sound_where_needed(self) -> Self:
         if (self.sound_id is None) != (self.kind == "rolled_out"):
@@ -196,13 +215,25 @@ class Event(BaseModel):
     def from_json(cls, line: str | bytes) -> "Event":
         """Raises `EventError` with one sentence if the line is not a valid event."""
         try:
-            return cls.model_validate(json.loads(line))
+            return cls.model_validate(_json(line))
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"])) or "event"
             raise EventError(f"Not a valid event: {place}: {first['msg']}.") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise EventError(f"Not a valid event: {error}.") from error
+
+
+def _json(line: str | bytes) -> Any:
+    """JSON that can be written again: no NaN, no halves of characters. Raises `ValueError`."""
+    value = json.loads(line, parse_constant=_refuse)
+    if (b"\\u" if isinstance(line, bytes) else "\\u") in line:  # type: ignore[operator]
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")
 
 
 def iso(time: datetime) -> str:
@@ -241,7 +272,7 @@ class SoundState:
 
     `tags`: today's tags. `suggestions`: the latest prediction's top five. `decisions`: the last one per tag that counts.
     `basis`: the prediction or import that the tags rest on. `arrived`: when Earmark first knew the sound. `last`: its newest event.
-    `reviewed`: whether a person has decided anything that still counts.
+    `last_review`: the latest review or publication that counts, None for an untouched sound.
     """
 
     sound_id: str
@@ -252,8 +283,13 @@ class SoundState:
     prediction: Event | None
     arrived: datetime
     last: Event
-    reviewed: bool
+    last_review: Event | None
     withdrawn: bool
+
+    @property
+    def reviewed(self) -> bool:
+        """Whether a person has said anything about the sound that still counts."""
+        return self.last_review is not None
 
     @property
     def sound(self) -> Sound:
@@ -290,7 +326,7 @@ def fold(events: Iterable[Event]) -> SoundState:
         prediction=prediction,
         arrived=log[0].time,
         last=log[-1],
-        reviewed=bool(decided),
+        last_review=decided[-1] if decided else None,
         withdrawn=any(event.kind == "withdrawn" for event in log),
     )
 
@@ -338,14 +374,15 @@ def tags_of(basis: Event | None) -> tuple[str, ...]:
 def review(state: SoundState, tags: Iterable[str], actor: str, *, accept: bool = False) -> Event | None:
     """The event that turns the sound's tags, as this `state` showed them, into `tags`; None if nothing was decided.
 
-    Only what the person changed is a decision. With `accept`, keeping each remaining tag is one too.
+    Only what the person changed is a decision. With `accept`, keeping each remaining tag is one too, and that there is none to keep
+    is an answer as well.
     """
     wanted = tuple(dict.fromkeys(tags))
     decisions: dict[str, Verdict] = {tag: "removed" for tag in state.tags if tag not in wanted}
     decisions |= {tag: "added" for tag in wanted if tag not in state.tags}
     if accept:
         decisions |= {tag: "kept" for tag in wanted if tag in state.tags}
-    if not decisions:
+    if not decisions and not accept:
         return None
     basis = state.basis.event_id if state.basis else None
     return new_event(Reviewed(decisions=decisions, basis=basis), state.sound_id, actor, base=state.last)
@@ -357,13 +394,14 @@ def undo(state: SoundState, event_id: str, actor: str) -> Event:
 
 
 def overruled(mine: Event, events: Iterable[Event]) -> list[Decision]:
-    """Other people's decisions that `mine` contradicts and that its author had not seen (they are later than its base)."""
+    """The decisions that `mine` contradicts and that its author had not seen: they are later than its base. Told apart by event, not
+    by name, because two people may use one."""
     log = sorted(events, key=lambda event: event.order)
     seen = next((event.order for event in log if event.event_id == mine.base), None)
     unseen = [
         event
         for event in _not_undone(log)
-        if event.kind in ("reviewed", "published") and event.actor != mine.actor and (seen is None or event.order > seen)
+        if event.kind in ("reviewed", "published") and event.event_id != mine.event_id and (seen is None or event.order > seen)
     ]
     return [
         Decision(tag, verdict, event)
@@ -374,13 +412,13 @@ def overruled(mine: Event, events: Iterable[Event]) -> list[Decision]:
 
 
 def to_seed_format(states: Iterable[SoundState]) -> dict[str, list[str]]:
-    """The seed's `id2prediction.json`: the model's five for untouched sounds, today's tags for touched ones.
+    """The seed's `id2prediction.json`: the model's five for untouched sounds, today's tags for touched and imported ones.
 
     Freesound sounds stand under their bare number, as in the seed; files, which the seed did not know, under their sound id.
     """
     return {
         state.sound_id.removeprefix("freesound:"): (
-            list(state.tags) if state.reviewed or not state.suggestions else [one.tag for one in state.suggestions]
+            [one.tag for one in state.suggestions] if state.basis is state.prediction and not state.reviewed else list(state.tags)
         )
         for state in states
         if not state.withdrawn

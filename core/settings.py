@@ -15,7 +15,7 @@ from core.errors import EarmarkError
 from core.model.audio import AudioLimits
 
 ROOT = Path(__file__).parents[1]
-SECRETS_FILE = ROOT / ".streamlit" / "secrets.toml"
+SECRETS_VARIABLE = "EARMARK_SECRETS_FILE"
 EXAMPLE_SOUNDS = ROOT / "examples" / "sounds"
 PREFIX = "EARMARK_"
 
@@ -68,17 +68,22 @@ class Settings(BaseSettings):
         return init_settings, env_settings, InitSettingsSource(settings_cls, _from_secrets())
 
 
+def _secrets_file() -> Path:
+    return Path(os.environ.get(SECRETS_VARIABLE) or ROOT / ".streamlit" / "secrets.toml")
+
+
 def _from_secrets() -> dict[str, Any]:
-    """The `[earmark]` table of secrets.toml, or nothing where there is no such file."""
+    """What the `[earmark]` table of secrets.toml sets; nothing where there is no such file. An empty text means not set."""
+    path = _secrets_file()
     try:
-        table = tomllib.loads(SECRETS_FILE.read_text("utf-8")).get("earmark", {})
+        table = tomllib.loads(path.read_text("utf-8")).get("earmark", {})
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise SettingsError(f"{SECRETS_FILE.name} cannot be read: {error}.") from error
+        raise SettingsError(f"{path.name} cannot be read: {error}.") from error
     if not isinstance(table, dict):
-        raise SettingsError(f"[earmark] in {SECRETS_FILE.name} must be a table.")
-    return table
+        raise SettingsError(f"[earmark] in {path.name} must be a table.")
+    return {name: value for name, value in table.items() if value != ""}
 
 
 def read_settings() -> Settings:
@@ -98,6 +103,7 @@ def settings() -> Settings:
 
 
 def unknown_settings() -> list[str]:
-    """Variables that look like settings and are none: misspellings, most likely."""
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
-    return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    """Names in the environment and in secrets.toml that look like settings and are none: misspellings, most likely."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | {SECRETS_VARIABLE}
+    in_file = sorted(name for name in _from_secrets() if name not in Settings.model_fields)
+    return [*sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known), *in_file]

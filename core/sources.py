@@ -1,6 +1,7 @@
 """Where new sounds come from. A source lists sounds and hands over metadata and bytes; what is known already it does not read."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,10 +10,11 @@ from typing import Protocol
 
 from core.errors import EarmarkError
 from core.id2prediction import Sound, iso
-from core.model.audio import AUDIO_SUFFIXES
+from core.model.audio import AUDIO_SUFFIXES, BytesFile
 from core.workspace import Workspace
 
 HASH_BLOCK = 1 << 20
+LARGEST_INTEGER = 1 << 63  # of SQLite
 
 
 class SourceError(EarmarkError):
@@ -29,8 +31,11 @@ class FoundSound:
     problem: str = ""
 
     def read(self) -> bytes:
-        """The sound's bytes. Raises `OSError`."""
-        return self.path.read_bytes()
+        """The sound's bytes. Raises `OSError`, and `SourceError` if they are not those that the id was made from."""
+        data = self.path.read_bytes()
+        if self.sound_id.startswith("file:") and self.sound_id != f"file:{hashlib.sha256(data).hexdigest()}":
+            raise SourceError(f"{self.name} was changed while it was looked at; the next run takes it.")
+        return data
 
 
 class Source(Protocol):
@@ -49,9 +54,9 @@ class FolderSource:
     """The audio files in a folder and its subfolders, in order of their names. Sound ids are the content's SHA-256, so a file
     that is renamed or copied is the same sound."""
 
-    def __init__(self, folder: Path, max_megabytes: float = 100) -> None:
-        """Raises `SourceError` if there is no such folder."""
-        self.folder = Path(folder)
+    def __init__(self, folder: Path, max_megabytes: float = 100, leave_out: Path | None = None) -> None:
+        """`leave_out` is a folder inside that is not looked at: the workspace. Raises `SourceError` if there is no such folder."""
+        self.folder, self.leave_out = Path(folder), leave_out
         self.max_bytes = max_megabytes * 1e6
         if not self.folder.is_dir():
             raise SourceError(f"There is no folder {self.folder}; EARMARK_SOUNDS must name a folder of sounds.")
@@ -63,6 +68,8 @@ class FolderSource:
         return sorted(path for path in found if path.is_file() and not self._is_hidden(path))
 
     def _is_hidden(self, path: Path) -> bool:
+        if self.leave_out is not None and path.is_relative_to(self.leave_out):
+            return True
         return any(part.startswith(".") for part in path.relative_to(self.folder).parts)
 
     def sounds(self, workspace: Workspace) -> Iterator[FoundSound]:
@@ -74,12 +81,12 @@ class FolderSource:
                 yield found
 
     def _identify(self, path: Path, workspace: Workspace) -> FoundSound:
-        name = path.relative_to(self.folder).as_posix()
+        name = _printable(path.relative_to(self.folder))
         try:
             facts = path.stat()
             if facts.st_size > self.max_bytes:
                 return FoundSound(name, "", path, f"{name} is {facts.st_size / 1e6:.0f} MB; the limit is {self.max_bytes / 1e6:g} MB.")
-            key = (str(path.resolve()), facts.st_size, facts.st_mtime_ns)
+            key = (_printable(path.resolve()), facts.st_size, facts.st_mtime_ns % LARGEST_INTEGER)
             sound_id = workspace.file_id(*key)
             if sound_id is None:
                 sound_id = f"file:{_sha256(path)}"
@@ -90,15 +97,27 @@ class FolderSource:
 
     def describe(self, found: FoundSound, data: bytes) -> Sound:
         """Title, author and licence that the file carries inside; the file's name where it has no title."""
-        inside = _embedded(found.path)
+        inside = _embedded(data)
         return Sound(
-            title=inside.get("title") or found.path.stem,
+            title=inside.get("title") or _printable(Path(found.path.stem)),
             source=self.name,
             author=inside.get("artist", ""),
             license=inside.get("license", "") or inside.get("copyright", ""),
             description=inside.get("comment", ""),
-            created=iso(datetime.fromtimestamp(found.path.stat().st_mtime, UTC)),
+            created=_modified(found.path),
         )
+
+
+def _printable(path: Path) -> str:
+    """A path as text, whatever bytes are in it: a file system may hold names that are not UTF-8."""
+    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
+
+
+def _modified(path: Path) -> str:
+    try:
+        return iso(datetime.fromtimestamp(path.stat().st_mtime, UTC))
+    except (OSError, ValueError, OverflowError):
+        return ""  # no clock ever showed that time
 
 
 def _sha256(path: Path) -> str:
@@ -109,12 +128,12 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _embedded(path: Path) -> dict[str, str]:
+def _embedded(data: bytes) -> dict[str, str]:
     """The text tags inside a file, as far as libsndfile reads them."""
     import soundfile
 
     try:
-        with soundfile.SoundFile(str(path)) as file:
+        with soundfile.SoundFile(BytesFile(data)) as file:
             return {key: value.strip()[:500] for key, value in file.copy_metadata().items() if value.strip()}
     except (soundfile.LibsndfileError, UnicodeDecodeError):
         return {}

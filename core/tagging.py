@@ -14,7 +14,7 @@ from core import media
 from core.id2prediction import Event, Media, ModelRef, Predicted, RolledOut, Sound, Suggestion, iso, new_event
 from core.model import audio, bundle
 from core.model.audio import AudioError, AudioLimits, Waveform
-from core.sources import FoundSound, Source
+from core.sources import FoundSound, Source, SourceError
 from core.workspace import Run, Workspace
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ def model_in_force(workspace: Workspace) -> ModelRef:
     if current is not None and current.actor != AUTOMATIC:
         return current.payload.model
     starter = _starter(bundle.STARTER)
-    if current is not None and current.payload.model.fingerprint == starter.fingerprint:
-        return current.payload.model
+    if current is not None and starter.fingerprint in {event.payload.model.fingerprint for event in workspace.rollouts()}:
+        return current.payload.model  # in force already, or given up for a newer one by a program that ships it
     reason = "first start" if current is None else "the project ships a new starter"
     model = workspace.push(starter)
     workspace.append([new_event(RolledOut(model=model, reason=reason), None, AUTOMATIC, base=current)])
@@ -157,13 +157,13 @@ class _Job:
         self.tagged += self.workspace.append(events, once_per_model=True)
         return []
 
-    def _listen(self, found: FoundSound) -> "Event | AudioError | OSError":
+    def _listen(self, found: FoundSound) -> "Event | AudioError | SourceError | OSError":
         """The predicted event of one sound, its media and sidecar written; or why there is none."""
         try:
             data = found.read()
             waveform = audio.load(data, name=found.name, limits=self.limits)
             sound = with_facts(self.source.describe(found, data), waveform)
-        except (AudioError, OSError) as error:
+        except (AudioError, SourceError, OSError) as error:
             return error
         tagging = self.tagger.tag(waveform)
         kept = keep_media(self.workspace, data, tagging, found.name, self.limits)

@@ -27,7 +27,7 @@ def main(limit: int | None, again: bool) -> None:
 def tag_folder(chosen: Settings, limit: int | None = None, again: bool = False) -> Run | None:
     """Tag what is new, with a progress bar; None where nothing was. The model is only loaded when there is something to hear."""
     workspace = open_workspace(chosen)
-    source = FolderSource(chosen.sounds_folder, chosen.max_megabytes)
+    source = FolderSource(chosen.sounds_folder, chosen.max_megabytes, leave_out=chosen.workspace_folder)
     model = model_in_force(workspace)
     found = survey(source, workspace, limit, model if again else None)
     if not found.new:

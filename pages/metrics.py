@@ -43,12 +43,15 @@ def about(bundle: Bundle, model: ModelRef) -> None:
 def overall(bundle: Bundle) -> None:
     columns = [*st.columns(3), *st.columns(3)]
     for column, (score, (label, meaning)) in zip(columns, SCORES.items(), strict=True):
-        column.metric(label, f"{bundle.metrics['overall'][score]:.3f}", help=meaning, border=True)
+        value = bundle.metrics["overall"].get(score)
+        column.metric(label, "–" if value is None else f"{value:.3f}", help=meaning, border=True)
 
 
 def with_baseline(bundle: Bundle) -> None:
     """This model beside the seed. The data sets differ, and the table says so."""
-    baseline = bundle.metrics["baseline"]
+    baseline = bundle.metrics.get("baseline")
+    if not baseline:
+        return
     names = [name for name in SCORES if name in baseline]
     ours = {"Model": bundle.name} | _scores(bundle.metrics["overall"], names)
     seed = {"Model": baseline["name"]} | _scores(baseline, names)
@@ -61,16 +64,24 @@ def with_baseline(bundle: Bundle) -> None:
 
 
 def _scores(values, names) -> dict:
-    return {SCORES[name][0]: values[name] for name in names}
+    return {SCORES[name][0]: values.get(name) for name in names}
 
 
 def per_tag(bundle: Bundle) -> None:
     st.subheader("Tag by tag", anchor=False)
+    columns = {
+        "pr_auc": "PR-AUC",
+        "roc_auc": "ROC-AUC",
+        "precision": "Precision",
+        "recall": "Recall",
+        "clips": "Clips",
+        "recordings": "Recordings",
+    }
+    thresholds = dict(zip(bundle.vocabulary, bundle.calibration.threshold.tolist(), strict=True))
     rows = [
-        {"Tag": tag, "PR-AUC": row["pr_auc"], "ROC-AUC": row["roc_auc"], "Precision": row["precision"], "Recall": row["recall"],
-         "Threshold": float(threshold), "Clips": row["clips"], "Recordings": row["recordings"]}
-        for (tag, row), threshold in zip(bundle.metrics["per_tag"].items(), bundle.calibration.threshold, strict=True)
-    ]  # fmt: skip
+        {"Tag": tag, **{column: row.get(score) for score, column in columns.items()}, "Threshold": thresholds[tag]}
+        for tag, row in bundle.metrics["per_tag"].items()
+    ]
     share = {name: st.column_config.ProgressColumn(format="%.2f", min_value=0, max_value=1) for name in ("PR-AUC", "Precision", "Recall")}
     numbers = {name: st.column_config.NumberColumn(format="%.3f") for name in ("ROC-AUC", "Threshold")}
     st.dataframe(sorted(rows, key=lambda row: -(row["PR-AUC"] or 0)), hide_index=True, height=420, column_config=share | numbers)
@@ -78,13 +89,14 @@ def per_tag(bundle: Bundle) -> None:
 
 
 def curves(bundle: Bundle) -> None:
-    metrics = bundle.metrics
-    figures = {
-        "Precision and recall": charts.precision_recall(metrics["curves"], metrics["overall"]["pr_auc_micro"]),
-        "ROC": charts.roc(metrics["curves"], metrics["overall"]["roc_auc_micro"]),
-        "Calibration": charts.reliability(metrics["reliability"]),
-        "Learning": charts.learning(metrics["history"]),
-    }
+    metrics, figures = bundle.metrics, {}
+    if "curves" in metrics:
+        figures["Precision and recall"] = charts.precision_recall(metrics["curves"], metrics["overall"].get("pr_auc_micro"))
+        figures["ROC"] = charts.roc(metrics["curves"], metrics["overall"].get("roc_auc_micro"))
+    if "reliability" in metrics:
+        figures["Calibration"] = charts.reliability(metrics["reliability"])
+    if "history" in metrics:
+        figures["Learning"] = charts.learning(metrics["history"])
     columns = st.columns(2)
     for place, (name, figure) in enumerate(figures.items()):
         with columns[place % 2]:

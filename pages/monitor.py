@@ -9,7 +9,7 @@ import streamlit as st
 from app import session
 from app.review import sound_card
 from app.text import ago, plain, plural
-from core.workspace import Query, Show
+from core.workspace import Page, Query, Show
 
 LOOK_EVERY_S = 5
 
@@ -18,7 +18,7 @@ def main() -> None:
     st.title("Monitor", anchor=False)
     summary()
     query = filters()
-    found = session.workspace().page(query, page_number(), session.settings().page_size)
+    found = current_page(query)
     if not found.total:
         nothing_to_show(query)
         return
@@ -76,8 +76,14 @@ def tags_in_use() -> list[str]:
     return [tag for tag, _ in session.workspace().tags_in_use()]
 
 
-def page_number() -> int:
-    return int(st.session_state.get("page", 1))
+def current_page(query: Query) -> Page:
+    """The page that was chosen, or the last one where a filter has left fewer."""
+    size, number = session.settings().page_size, int(st.session_state.get("page", 1))
+    found = session.workspace().page(query, number, size)
+    if found.total and not found.sounds:
+        st.session_state.page = math.ceil(found.total / size)
+        found = session.workspace().page(query, st.session_state.page, size)
+    return found
 
 
 def pages(total: int) -> None:

@@ -1,23 +1,23 @@
 """What several rooms' tests need: real clips where they are at hand, the starter, a fresh workspace."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+os.environ["EARMARK_SECRETS_FILE"] = os.devnull  # also for the processes that tests start
+REAL_DATA_REQUIRED = os.environ.get("REAL_DATA") == "required"
 CLIPS = ROOT.parent / "shared" / "data" / "freesound-mini"
 
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch, tmp_path):
     """Tests do not depend on the settings of the person who runs them."""
-    import os
-
     from core import settings
 
-    for name in [name for name in os.environ if name.startswith(settings.PREFIX)]:
+    for name in [name for name in os.environ if name.startswith(settings.PREFIX) and name != settings.SECRETS_VARIABLE]:
         monkeypatch.delenv(name)
-    monkeypatch.setattr(settings, "SECRETS_FILE", tmp_path / "no-secrets.toml")
     settings.settings.cache_clear()
 
 
@@ -25,7 +25,9 @@ def _no_settings_from_outside(monkeypatch, tmp_path):
 def clips() -> Path:
     """The folder of real clips with their clips.csv."""
     if not CLIPS.is_dir():
-        pytest.skip("the real clips (shared/data/freesound-mini beside the project) are not on this machine")
+        (pytest.fail if REAL_DATA_REQUIRED else pytest.skip)(
+            "the real clips (shared/data/freesound-mini beside the project) are not on this machine"
+        )
     return CLIPS
 
 

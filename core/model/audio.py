@@ -193,7 +193,7 @@ def _bytes_at(source: str | Path | bytes, start: int, count: int) -> bytes:
         return file.read(count)
 
 
-class _Bytes(io.BytesIO):
+class BytesFile(io.BytesIO):
     """A file in memory that, like one on disk, refuses a seek before its start without a traceback on stderr."""
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
@@ -212,7 +212,7 @@ class _OnePass(soundfile.SoundFile):
 
 def _open_soundfile(source: str | Path | bytes, label: str, limits: AudioLimits) -> tuple[AudioFacts, Iterator[np.ndarray]]:
     try:
-        file = _OnePass(_Bytes(source) if isinstance(source, bytes) else str(source))
+        file = _OnePass(BytesFile(source) if isinstance(source, bytes) else str(source))
     except (soundfile.LibsndfileError, TypeError) as error:
         raise _why_unreadable(source, label) from error
     facts = AudioFacts(file.format, file.samplerate, file.channels, file.frames / max(1, file.samplerate))

@@ -126,6 +126,8 @@ def load(folder: Path = STARTER) -> Bundle:
     described = _checked(folder, "model.json", _Model, model)
     numbers = _checked(folder, "calibration.json", _Calibration, calibration)
     scaling = _checked(folder, "scaler.json", _Scaler, scaler)
+    metrics = _json(folder, "metrics.json")
+    _checked(folder, "metrics.json", _Metrics, metrics)
     bundle = Bundle(
         folder=folder,
         name=described.name,
@@ -136,7 +138,7 @@ def load(folder: Path = STARTER) -> Bundle:
         scaler=Scaler(_floats(scaling.mean), _floats(scaling.std)),
         vocabulary=_vocabulary(folder, tags),
         calibration=Calibration(_floats(numbers.slope), _floats(numbers.offset), _floats(numbers.threshold)),
-        metrics=_json(folder, "metrics.json"),
+        metrics=metrics,
         description=model,
     )
     _check_that_parts_fit(bundle)
@@ -172,6 +174,16 @@ class _Calibration(BaseModel):
     threshold: list[Annotated[float, Field(ge=0, le=1)]]
 
 
+class _Metrics(BaseModel):
+    """What `metrics.json` must say; it may say more."""
+
+    overall: dict[str, FiniteFloat | None]
+    per_tag: dict[str, dict[str, Any]]
+    clips: int
+    recordings: int
+    split: str
+
+
 _Part = TypeVar("_Part", bound=BaseModel)
 
 
@@ -198,6 +210,8 @@ def _check_that_parts_fit(bundle: Bundle) -> None:
     for part, values in asdict(bundle.calibration).items():
         if values.shape != (tags,):
             raise BundleError(f"The model in {where} has {len(values)} values of {part} in calibration.json for {tags} tags.")
+    if set(bundle.metrics["per_tag"]) != set(bundle.vocabulary):
+        raise BundleError(f"The model in {where} has scores in metrics.json for other tags than its own.")
     if bundle.scaler.mean.shape not in ((bands,), (1,)) or bundle.scaler.std.shape != bundle.scaler.mean.shape:
         raise BundleError(f"The model in {where} has a scaler.json that does not fit {bands} mel bands.")
 
@@ -212,7 +226,7 @@ def save(
     calibration: Calibration,
     metrics: dict[str, Any],
 ) -> Bundle:
-    """Write a bundle, weights in half precision, as a whole or not at all; an older one in `folder` is replaced.
+    """Write a bundle, weights in half precision, and check it before it takes the place of an older one in `folder`.
 
     `description` becomes `model.json` and needs `name`, `architecture`, `arguments`, `front_end` and `pooling`.
     """

@@ -129,6 +129,9 @@ class Workspace(Protocol):
     def rolled_out(self) -> Event | None:
         """The latest rolled_out event: which model is in force, since when and why."""
 
+    def rollouts(self) -> list[Event]:
+        """Every rolled_out event, newest first."""
+
     def record_run(self, run: Run) -> None:
         """Keep or update the record of a run."""
 

@@ -98,7 +98,7 @@ class Index:
         """Raises `WorkspaceError` if the file is no index, or one of a newer Earmark."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self._engine = sql.create_engine(f"sqlite:///{path}", connect_args={"timeout": WAIT_FOR_OTHER_WRITERS_S})
+        self._engine = sql.create_engine(sql.URL.create("sqlite", database=str(path)), connect_args={"timeout": WAIT_FOR_OTHER_WRITERS_S})
         sql.event.listen(self._engine, "connect", _on_connect)
         sql.event.listen(self._engine, "begin", _begin)
         self._reads = self._engine.execution_options(read_only=True)
@@ -249,10 +249,16 @@ class Index:
             return connection.execute(query).scalar_one_or_none()
 
     def rolled_out(self) -> Event | None:
+        return next(iter(self._rollouts(1)), None)
+
+    def rollouts(self) -> list[Event]:
+        return self._rollouts(None)
+
+    def _rollouts(self, most: int | None) -> list[Event]:
         query = sql.select(_events.c.body).where(_events.c.kind == "rolled_out")
         with self._reads.connect() as connection:
-            body = connection.execute(query.order_by(_events.c.time.desc(), _events.c.event_id.desc()).limit(1)).scalar_one_or_none()
-        return Event.from_json(body) if body else None
+            newest = query.order_by(_events.c.time.desc(), _events.c.event_id.desc()).limit(most)
+            return [Event.from_json(body) for body in connection.execute(newest).scalars()]
 
     def runs(self, most: int = 10) -> list[Run]:
         query = sql.select(_runs.c.body).order_by(_runs.c.started.desc()).limit(most)
@@ -286,7 +292,9 @@ def _not_there_yet(connection: Connection, events: Iterable[Event]) -> list[Even
 
 
 def _same_or_error(stored: Event, event: Event) -> None:
-    if (stored.kind, stored.sound_id) != (event.kind, event.sound_id):
+    """An event may come again, to the letter; an import of the same tags also from another file or at another time."""
+    same_import = event.kind == stored.kind == "imported" and event.payload.tags == stored.payload.tags
+    if stored != event and not (same_import and stored.sound_id == event.sound_id):
         raise WorkspaceError(f"Two different events have the id {event.event_id}; nothing was added.")
 
 
@@ -339,8 +347,8 @@ def _derived_rows(history: list[Event]) -> Iterator[tuple[Table, dict[str, Any]]
     yield _sounds, {"sound_id": state.sound_id, "arrived": iso(state.arrived), **flags}
     if not state.withdrawn:
         yield from ((_sound_tags, {"tag": tag, "sound_id": state.sound_id}) for tag in state.tags)
-    for one in state.decisions.values():
-        yield _decisions, {"tag": one.tag, "verdict": one.verdict, "sound_id": state.sound_id}
+        decided = state.decisions.values()
+        yield from ((_decisions, {"tag": one.tag, "verdict": one.verdict, "sound_id": state.sound_id}) for one in decided)
     models = [event.payload.model for event in history if event.kind == "predicted"]
     for name, version in {(model.name, model.version) for model in models}:
         yield _predictions, {"sound_id": state.sound_id, "name": name, "version": version}

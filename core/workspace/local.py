@@ -93,8 +93,10 @@ class LocalWorkspace(Index):
                 bundles.copy(bundle, Path(temporary) / "bundle")
                 try:
                     os.rename(Path(temporary) / "bundle", versions / str(version))
-                except OSError:
-                    continue  # another process took this version number; look again
+                except OSError as error:
+                    if (versions / str(version)).exists():
+                        continue  # another process took this version number; look again
+                    raise WorkspaceError(f"The model cannot be kept in {versions} ({error.strerror}).") from error
             return ModelRef(name=bundle.name, version=version, fingerprint=bundle.fingerprint)
 
     def pull(self, model: ModelRef) -> Path:

@@ -99,11 +99,15 @@ def test_events_travel_from_one_workspace_to_another_without_loss(earmark, tmp_p
 
 
 def test_a_bad_line_is_refused_with_its_number_and_the_rest_is_imported(earmark, tmp_path):
-    earmark("export", "--events", tmp_path / "none.jsonl")
-    (tmp_path / "mixed.jsonl").write_text('{"kind": "telepathy"}\n' + (tmp_path / "none.jsonl").read_text())
-    result = earmark("import", tmp_path / "mixed.jsonl")
+    earmark("tag", RAIN)
+    (tmp_path / "one.json").write_text('{"123": ["dog"]}')
+    earmark("import", tmp_path / "one.json")
+    earmark("export", "--events", tmp_path / "good.jsonl")
+    (tmp_path / "mixed.jsonl").write_text('{"kind": "telepathy"}\n' + (tmp_path / "good.jsonl").read_text())
+    result = earmark("import", tmp_path / "mixed.jsonl", EARMARK_WORKSPACE=str(tmp_path / "other"))
     assert result.returncode == 1
     assert "mixed.jsonl, line 1: Not a valid event" in result.stderr
+    assert "1 events added, 0 were there already, 1 lines refused" in result.stderr
 
 
 def test_the_seeds_file_can_be_imported(earmark, tmp_path):

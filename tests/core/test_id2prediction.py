@@ -64,6 +64,16 @@ def test_adding_a_tag_to_an_untouched_sound_drops_none():
     assert fold([first, event]).tags == ("dog", "bark", "animal", "street", "city", "howl")
 
 
+def test_accepting_that_no_suggestion_fits_is_an_answer_and_can_be_undone():
+    first = prediction(unsure=("dog", "cat"))
+    event = review(fold([first]), [], "ada", accept=True)
+    state = fold([first, event])
+    assert state.reviewed
+    assert state.tags == ()
+    assert state.last_review == event
+    assert not fold([first, event, undo(state, event.event_id, "ada")]).reviewed
+
+
 def test_changing_nothing_decides_nothing():
     state = fold([prediction("dog")])
     assert review(state, state.tags, "ada") is None
@@ -150,6 +160,12 @@ def test_of_contradictory_decisions_the_later_counts_and_the_second_curator_is_t
     assert fold([first, ada, bob]).tags == ("dog", "bark")
     (contradicted,) = overruled(bob, [first, ada, bob])
     assert (contradicted.tag, contradicted.verdict, contradicted.event.actor) == ("bark", "removed", "ada")
+
+
+def test_two_curators_of_one_name_are_told_apart():
+    first = prediction("dog")
+    one, other = (reviewed(first, minute, actor="curator", dog=verdict) for minute, verdict in ((1, "removed"), (2, "kept")))
+    assert [decision.event for decision in overruled(other, [first, one, other])] == [one]
 
 
 def test_a_curator_who_saw_the_other_decision_is_not_told_again():
@@ -273,6 +289,16 @@ def test_fields_of_a_newer_version_pass_through_unharmed():
         prediction("dog").to_json().replace("2026-11-22T12:00:00.000000Z", "yesterday"),
         prediction("dog").to_json().replace("2026-11-22T12:00:00.000000Z", "2026-11-22T12:00:00"),
         prediction("dog").to_json().replace('"probability":0.9', '"probability":9'),
+        prediction("dog").to_json().replace('"seconds":0.0', '"seconds":NaN'),
+        prediction("dog").to_json().replace('"seconds":0.0', '"seconds":-1'),
+        prediction("dog").to_json().replace('"name":"cnn"', '"name":"../../etc/x"'),
+        prediction("dog").to_json().replace('"name":"cnn"', '"name":"a\\u0000"'),
+        prediction("dog").to_json().replace('"audio":""', '"audio":"../index.sqlite"'),
+        prediction("dog").to_json().replace('"version":1', '"version":0'),
+        prediction("dog").to_json().replace("2026-11-22T12:00:00.000000Z", "9999-12-31T23:59:59.999999Z"),
+        prediction("dog").to_json().replace("2026-11-22T12:00:00.000000Z", "0001-01-01T00:00:00+14:00"),
+        prediction("dog").to_json().replace("A dog", "\\ud800"),
+        "[" * 100_000,
         reviewed(prediction("dog"), 1, dog="removed").to_json().replace('"removed"', '"perhaps"'),
         new_event(RolledOut(model=V1, reason="x"), None, "ada").to_json().replace('"sound_id":null', '"sound_id":"freesound:1"'),
     ],
@@ -289,6 +315,11 @@ def test_the_seed_format_holds_the_models_five_for_untouched_and_todays_tags_for
     first = prediction("dog", unsure=("cat", "rain"))
     assert to_seed_format([fold([first])]) == {"123": ["dog", "cat", "rain"]}
     assert to_seed_format([fold([first, reviewed(first, 1, dog="removed")])]) == {"123": []}
+
+
+def test_an_imported_sound_is_exported_with_its_tags_also_after_a_model_heard_it():
+    imported = new_event(Imported(tags=("wolf",)), SOUND, "import", now=NOON)
+    assert to_seed_format([fold([imported, prediction("dog", minutes=1)])]) == {"123": ["wolf"]}
 
 
 def test_a_withdrawn_sound_is_not_exported():

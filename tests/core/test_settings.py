@@ -1,6 +1,5 @@
 import pytest
 
-from core import settings as module
 from core.settings import EXAMPLE_SOUNDS, SettingsError, read_settings, unknown_settings
 
 
@@ -31,7 +30,7 @@ def test_an_empty_variable_means_not_set(monkeypatch):
 def test_settings_also_come_from_the_secrets_file_and_the_environment_wins(monkeypatch, tmp_path):
     file = tmp_path / "secrets.toml"
     file.write_text('[earmark]\ncurator = "Ada"\npage_size = 20\n')
-    monkeypatch.setattr(module, "SECRETS_FILE", file)
+    monkeypatch.setenv("EARMARK_SECRETS_FILE", str(file))
     monkeypatch.setenv("EARMARK_PAGE_SIZE", "30")
     assert (read_settings().curator, read_settings().page_size) == ("Ada", 30)
 
@@ -47,7 +46,7 @@ def test_a_setting_that_cannot_be_used_is_named_in_one_sentence(monkeypatch, nam
 def test_a_secrets_file_that_cannot_be_read_is_said(monkeypatch, tmp_path, text):
     file = tmp_path / "secrets.toml"
     file.write_text(text, "latin-1")
-    monkeypatch.setattr(module, "SECRETS_FILE", file)
+    monkeypatch.setenv("EARMARK_SECRETS_FILE", str(file))
     with pytest.raises(SettingsError, match=r"secrets\.toml"):
         read_settings()
 
@@ -55,3 +54,11 @@ def test_a_secrets_file_that_cannot_be_read_is_said(monkeypatch, tmp_path, text)
 def test_misspelt_settings_are_noticed(monkeypatch):
     monkeypatch.setenv("EARMARK_SOUND", "/somewhere")
     assert unknown_settings() == ["EARMARK_SOUND"]
+
+
+def test_an_empty_or_misspelt_name_in_the_secrets_file_is_not_a_folder_and_not_overlooked(monkeypatch, tmp_path):
+    file = tmp_path / "secrets.toml"
+    file.write_text('[earmark]\nsounds = ""\npage_sise = 3\n')
+    monkeypatch.setenv("EARMARK_SECRETS_FILE", str(file))
+    assert read_settings().sounds is None
+    assert unknown_settings() == ["page_sise"]

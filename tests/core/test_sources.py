@@ -1,3 +1,4 @@
+import os
 import shutil
 
 import numpy as np
@@ -48,13 +49,6 @@ def test_a_file_whose_content_changes_is_another_sound(tmp_path, workspace):
     assert before.sound_id != after.sound_id
 
 
-def test_an_unchanged_file_is_not_read_again(tmp_path, workspace):
-    path = tone(tmp_path / "a.wav")
-    (first,) = found(tmp_path, workspace)
-    facts = path.stat()
-    assert workspace.file_id(str(path.resolve()), facts.st_size, facts.st_mtime_ns) == first.sound_id
-
-
 def test_a_file_over_the_size_limit_is_reported_without_being_read(tmp_path, workspace):
     tone(tmp_path / "a.wav")
     (one,) = found(tmp_path, workspace, max_megabytes=0.001)
@@ -80,3 +74,39 @@ def test_metadata_come_from_inside_the_file_and_else_from_its_name(tmp_path, wor
     assert (rain.title, rain.author, rain.license, rain.description) == ("Rain <b>on</b> leaves", "Ada", "CC0", "at dawn")
     assert (plain.title, plain.author) == ("b", "")
     assert plain.created.endswith("Z")
+
+
+def test_names_that_are_not_utf8_and_times_that_never_were_do_no_harm(tmp_path, workspace):
+    odd = os.fsencode(tmp_path) + b"/caf\xe9.wav"
+    os.rename(tone(tmp_path / "x.wav"), odd)
+    os.utime(odd, (2**40, 2**40))
+    source = FolderSource(tmp_path)
+    (one,) = source.sounds(workspace)
+    assert one.name == "caf\\xe9.wav"
+    assert source.describe(one, one.read()).title == "caf\\xe9"
+    assert [again.sound_id for again in source.sounds(workspace)] == [one.sound_id]
+
+
+def test_a_file_that_changes_between_look_and_read_is_not_kept_under_the_wrong_id(tmp_path, workspace):
+    path = tone(tmp_path / "a.wav")
+    (one,) = found(tmp_path, workspace)
+    tone(path, 5)
+    with pytest.raises(SourceError, match="was changed while"):
+        one.read()
+
+
+def test_a_workspace_inside_the_folder_is_not_a_source(tmp_path, workspace):
+    tone(tmp_path / "sounds" / "a.wav")
+    tone(tmp_path / "sounds" / "workspace" / "media" / "b.wav", 1)
+    sounds = FolderSource(tmp_path / "sounds", leave_out=tmp_path / "sounds" / "workspace").sounds(workspace)
+    assert [one.name for one in sounds] == ["a.wav"]
+
+
+def test_an_unchanged_file_is_known_without_being_readable(tmp_path, workspace):
+    path = tone(tmp_path / "a.wav")
+    (first,) = found(tmp_path, workspace)
+    facts = path.stat()
+    path.write_bytes(b"x" * facts.st_size)
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    (again,) = found(tmp_path, workspace)
+    assert again.sound_id == first.sound_id

@@ -130,6 +130,12 @@ def test_the_first_start_rolls_the_starter_out_and_says_so(workspace):
     assert len(list(workspace.log())) == 1
 
 
+def test_events_name_the_model_that_really_listened(folder, starter, workspace):
+    tag_new_sounds(FolderSource(folder), starter, workspace, 1)
+    (state,) = workspace.states()
+    assert state.model.fingerprint == starter.bundle.fingerprint
+
+
 def test_what_a_maintainer_rolled_out_stays_in_force(workspace):
     model_in_force(workspace)
     chosen = ModelRef(name="better", version=7, fingerprint="f")
@@ -143,7 +149,12 @@ def test_a_new_starter_takes_over_where_nobody_decided_otherwise(workspace, tmp_
     metrics = tmp_path / "starter" / "metrics.json"
     metrics.write_text(metrics.read_text() + "\n")
     monkeypatch.setattr(bundle, "STARTER", tmp_path / "starter")
-    assert model_in_force(workspace).version == first.version + 1
+    newer = model_in_force(workspace)
+    assert newer.version == first.version + 1
+
+    monkeypatch.undo()  # an older program that is still running does not take it back
+    assert model_in_force(workspace) == newer
+    assert len(workspace.rollouts()) == 2
 
 
 def test_the_job_killed_in_the_middle_loses_nothing_and_repeats_nothing(tmp_path, examples):

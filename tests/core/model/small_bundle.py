@@ -20,6 +20,13 @@ DESCRIPTION = {
     "pooling": "top_half",
     "licence": "CC0",
 }
+METRICS = {
+    "overall": {"pr_auc_macro": 0.5},
+    "per_tag": {tag: {"pr_auc": 0.5} for tag in TAGS},
+    "clips": 3,
+    "recordings": 3,
+    "split": "test",
+}
 
 
 def tiny_network(tags: int = len(TAGS), **arguments) -> SeedCNN:
@@ -41,7 +48,7 @@ def parts() -> dict:
         "calibration": Calibration(
             np.array([1, 0.5, 2], np.float32), np.array([0, -0.25, 0.125], np.float32), np.array([0.5, 0.25, 0.75], np.float32)
         ),
-        "metrics": {"overall": {"pr_auc_macro": 0.5}, "per_tag": {tag: {"pr_auc": 0.5} for tag in TAGS}},
+        "metrics": METRICS,
     }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_bundle import DESCRIPTION, TAGS, parts, saved, tiny_network
+from small_bundle import DESCRIPTION, METRICS, TAGS, parts, saved, tiny_network
 
 from core.model import bundle as bundles
 from core.model.bundle import FILES, STARTER, BundleError, Calibration, Scaler
@@ -324,7 +324,7 @@ def test_scores_that_are_no_numbers_are_not_saved(folder):
     before = bundles.fingerprint(folder)
 
     with pytest.raises(ValueError, match="JSON"):
-        saved(folder, metrics={"overall": {"pr_auc_macro": float("nan")}})
+        saved(folder, metrics=METRICS | {"overall": {"pr_auc_macro": float("nan")}})
 
     assert bundles.fingerprint(folder) == before
 
@@ -362,3 +362,12 @@ def test_the_starter_still_loads_when_it_lies_elsewhere(tmp_path):
     shutil.copytree(STARTER, tmp_path / "moved")
 
     assert bundles.load(tmp_path / "moved").fingerprint == bundles.load().fingerprint
+
+
+@pytest.mark.parametrize(
+    "metrics", [{}, METRICS | {"overall": {"pr_auc_macro": "good"}}, METRICS | {"per_tag": {"other": {}}}, METRICS | {"clips": None}]
+)
+def test_scores_that_the_pages_cannot_show_are_refused(folder, metrics):
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+
+    assert "metrics.json" in refusal(folder)

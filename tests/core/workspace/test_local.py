@@ -1,3 +1,4 @@
+import json
 import os
 import sqlite3
 import threading
@@ -26,6 +27,13 @@ def test_writing_the_same_event_again_changes_nothing(workspace):
     assert workspace.append([event]) == 1
     assert workspace.append([event]) == 0
     assert len(workspace.events("freesound:1")) == 1
+
+
+def test_another_event_under_a_known_id_is_refused_not_dropped(workspace):
+    workspace.append([first := predicted(1)])
+    workspace.append([change := reviewed([first], ["howl"])])
+    with pytest.raises(WorkspaceError, match="Two different events"):
+        workspace.append([change.model_copy(update={"actor": "somebody else"})])
 
 
 def test_events_are_added_all_or_none(workspace):
@@ -86,11 +94,13 @@ def test_counts_tags_in_use_and_verdicts_follow_the_events(workspace):
 
 def test_a_withdrawn_sound_leaves_every_view_but_keeps_its_history(workspace):
     workspace.append([first := predicted(1, "dog")])
-    workspace.append([new_event(Withdrawn(reason="gone"), "freesound:1", "ada", base=first)])
+    workspace.append([reviewed([first], ["howl"]), new_event(Withdrawn(reason="gone"), "freesound:1", "ada", base=first)])
     assert workspace.page(Query(), 1, 10).total == 0
     assert workspace.counts().sounds == 0
     assert workspace.tags_in_use() == []
-    assert len(workspace.events("freesound:1")) == 2
+    assert workspace.peoples_tags() == []
+    assert workspace.verdicts() == {}
+    assert len(workspace.events("freesound:1")) == 3
     assert workspace.known(["freesound:1"], V2) == {"freesound:1"}
 
 
@@ -176,7 +186,8 @@ def test_two_who_push_at_once_lose_no_version(workspace, tmp_path):
     starters = []
     for number in range(4):
         bundle.copy(bundle.load(), folder := tmp_path / str(number))
-        (folder / "metrics.json").write_text(f'{{"number": {number}}}')
+        metrics = json.loads((folder / "metrics.json").read_text()) | {"number": number}
+        (folder / "metrics.json").write_text(json.dumps(metrics))
         starters.append(bundle.load(folder))
     threads = [threading.Thread(target=workspace.push, args=(one,)) for one in starters]
     for thread in threads:
@@ -254,3 +265,10 @@ def test_media_that_cannot_be_written_are_said(workspace):
     (workspace.folder / "media").write_text("in the way")
     with pytest.raises(WorkspaceError, match="cannot be written"):
         workspace.put_media(b"x", "ogg")
+
+
+def test_a_folder_with_odd_characters_is_a_folder_like_any_other(tmp_path):
+    for name in ("what?x", "50% #1", "ü & co"):
+        LocalWorkspace(tmp_path / name).append([predicted(1)])
+        assert (tmp_path / name / "index.sqlite").is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["what?x", "50% #1", "ü & co"])
