@@ -70,7 +70,8 @@ def _named(score: str, value: float | None) -> str:
 def _figure(x: str, y: str, *, share_axes: bool = True) -> go.Figure:
     figure = go.Figure()
     figure.update_layout(
-        height=HEIGHT, margin={"l": 10, "r": 10, "t": 10, "b": 10}, xaxis_title=x, yaxis_title=y,
+        height=HEIGHT,
+        showlegend=True, margin={"l": 10, "r": 10, "t": 10, "b": 10}, xaxis_title=x, yaxis_title=y,
         legend={"x": 0.98, "y": 0.04, "xanchor": "right", "yanchor": "bottom", "bgcolor": "rgba(0,0,0,0)"},
     )  # fmt: skip
     if share_axes:
