@@ -1,0 +1,1 @@
+"""Talking to freesound.org: the API client and the request budget of a credential."""
