@@ -36,11 +36,12 @@ def model_in_force(workspace: Workspace) -> ModelRef:
 
     A workspace without one, or one where only this function ever decided, gets the starter that ships with the project.
     """
-    current = workspace.rolled_out()
+    rollouts = workspace.rollouts()
+    current = rollouts[0] if rollouts else None
     if current is not None and current.actor != AUTOMATIC:
         return current.payload.model
     starter = _starter(bundle.STARTER)
-    if current is not None and starter.fingerprint in {event.payload.model.fingerprint for event in workspace.rollouts()}:
+    if current is not None and starter.fingerprint in {event.payload.model.fingerprint for event in rollouts}:
         return current.payload.model  # in force already, or given up for a newer one by a program that ships it
     reason = "first start" if current is None else "the project ships a new starter"
     model = workspace.push(starter)

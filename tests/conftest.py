@@ -52,3 +52,15 @@ def workspace(tmp_path):
     from core.workspace.local import LocalWorkspace
 
     return LocalWorkspace(tmp_path / "workspace")
+
+
+@pytest.fixture
+def freesound_server():
+    """The local double of freesound.org with two people, alice and bob; it must not have failed itself."""
+    from tests.servers.freesound import FreesoundServer
+
+    with FreesoundServer() as server:
+        server.state.add_user("alice")
+        server.state.add_user("bob")
+        yield server
+        assert server.errors == []

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
-from tests.servers.freesound import CATEGORIES, FreesoundServer, Sound, clean_tags, redirect_allowed
+from tests.servers.freesound import CATEGORIES, Sound, clean_tags, redirect_allowed
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "data" / "freesound_tags_golden.json"
 CALLBACK = "http://localhost:8501/callback"
@@ -21,12 +21,8 @@ NOT_PROVIDED = {"detail": "Authentication credentials were not provided."}
 
 
 @pytest.fixture
-def server():
-    with FreesoundServer() as server:
-        server.state.add_user("alice")
-        server.state.add_user("bob")
-        yield server
-        assert server.errors == []
+def server(freesound_server):
+    return freesound_server
 
 
 @pytest.fixture

@@ -23,19 +23,14 @@ from core.freesound.client import (
     Unreachable,
     UploadUncertain,
 )
-from tests.servers.freesound import FreesoundServer
 
 PLENTY = Limits(reads_a_minute=10**6, reads_a_day=10**6, writes_a_minute=10**6, writes_a_day=10**6)
 SOUND = Description("Rain on a roof", ("rain", "roof", "weather"), "Rain, from inside.", "Creative Commons 0", "ss-n")
 
 
 @pytest.fixture
-def server():
-    with FreesoundServer() as server:
-        server.state.add_user("alice")
-        server.state.add_user("bob")
-        yield server
-        assert server.errors == []
+def server(freesound_server):
+    return freesound_server
 
 
 @pytest.fixture
