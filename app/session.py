@@ -85,7 +85,7 @@ def _vocabulary(name: str, version: int, fingerprint: str) -> tuple[str, ...]:
 
 def viewer() -> Viewer:
     """Who is looking. On this machine alone anybody may edit; on any other address nobody may, as nobody can sign in yet."""
-    name = st.session_state.get(NAME_KEY) or settings().curator
+    name = st.session_state.get(NAME_KEY) or settings().curator or "curator"
     if listens_only_here():
         return Viewer(name)
     return Viewer(name, "This server can be reached from other machines and has no sign-in, so nothing can be changed here.")
@@ -110,7 +110,7 @@ def sign_in_box() -> None:
         else:
             st.text_input(
                 "Your name",
-                value=settings().curator,
+                value=settings().curator or "curator",
                 key=NAME_KEY,
                 max_chars=60,
                 persist_state="session",

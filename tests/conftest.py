@@ -18,6 +18,7 @@ def _no_settings_from_outside(monkeypatch, tmp_path):
 
     for name in [name for name in os.environ if name.startswith(settings.PREFIX) and name != settings.SECRETS_VARIABLE]:
         monkeypatch.delenv(name)
+    monkeypatch.delenv("FREESOUND_API_KEY", raising=False)
     settings.settings.cache_clear()
 
 
