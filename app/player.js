@@ -140,8 +140,6 @@ export default function ({ data, parentElement }) {
   if (!players.has(parentElement)) players.set(parentElement, new Player(parentElement))
   const player = players.get(parentElement)
   player.show(data)
-  return () => {
-    player.audio.pause()
-    players.delete(parentElement)
-  }
+  // Streamlit also calls this when two reruns follow each other closely: only a player that is really gone falls silent.
+  return () => setTimeout(() => player.audio.isConnected || player.audio.pause())
 }
