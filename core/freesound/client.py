@@ -8,7 +8,7 @@ a web page; there is no Retry-After.
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import requests
@@ -17,6 +17,9 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 
 from core.errors import EarmarkError
 from core.freesound.budget import MARGIN_S, MINUTE_S, Budget, Kind
+
+if TYPE_CHECKING:
+    from core.settings import Settings
 
 API = "https://freesound.org/apiv2/"
 PREVIEW_HOSTS = ("cdn.freesound.org", "freesound.org")
@@ -364,3 +367,11 @@ def _typed(kind: type[Any], answer: Any) -> Any:
         return kind.model_validate(answer)
     except ValidationError as error:
         raise ServerTrouble("Freesound's answer is not what its documentation says.") from error
+
+
+def client_from(settings: "Settings") -> FreesoundClient | None:
+    """The client that the settings describe, or None where there is no key."""
+    if settings.freesound_api_key is None:
+        return None
+    budget = Budget(settings.workspace_folder / "freesound-requests.sqlite")
+    return FreesoundClient(settings.freesound_api_key, budget, f"{settings.freesound_api}/", settings.preview_hosts)
