@@ -102,7 +102,7 @@ def _vocabulary(name: str, version: int, fingerprint: str) -> tuple[str, ...]:
 @st.cache_resource(show_spinner=False)
 def freesound() -> FreesoundClient | None:
     """The Freesound client, if there is a key."""
-    return client_from(settings())
+    return client_from(settings()) if settings().freesound_api_key else None
 
 
 @st.cache_resource(show_spinner=False)

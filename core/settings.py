@@ -76,6 +76,9 @@ class Settings(BaseSettings):
     freesound_client_id: str = Field("", max_length=100, description="Its client id; without it nobody can sign in with Freesound")
     freesound_jobs_key: SecretStr | None = Field(None, description="Key of a second credential that jobs read with, if there is one")
     freesound_api: WebAddress = Field("https://freesound.org/apiv2", description="Address of the Freesound API")
+    freesound_ledger: Path = Field(
+        ROOT / ".earmark" / "freesound-requests.sqlite", description="File that counts requests; everything on a machine shares one"
+    )
     preview_hosts: Names = Field(("cdn.freesound.org", "freesound.org"), description="Hosts that previews may be fetched from")
     feed_limit: int = Field(5, ge=1, le=500, description="New sounds that one fetch from Freesound takes")
     feed_seconds: float = Field(10, gt=0, le=7200, description="Longest sound that the feed takes, in seconds")

@@ -11,7 +11,7 @@ import soundfile
 from core.id2prediction import ModelRef, RolledOut, new_event, review
 from core.model import bundle
 from core.sources import FolderSource
-from core.tagging import model_in_force, survey, tag_new_sounds
+from core.tagging import NewSounds, model_in_force, tag_new_sounds
 from core.workspace import Query
 from core.workspace.local import LocalWorkspace
 
@@ -63,9 +63,9 @@ def test_running_twice_tags_nothing_twice(folder, starter, workspace):
 def test_a_limit_takes_the_first_and_the_next_run_the_rest(folder, starter, workspace):
     source = FolderSource(folder)
     assert tag_new_sounds(source, starter, workspace, 3).tagged == 3
-    assert len(survey(source, workspace).new) == 1
+    assert len(NewSounds(source, workspace).take()) == 1
     assert tag_new_sounds(source, starter, workspace, 3).tagged == 1
-    assert survey(source, workspace).new == ()
+    assert NewSounds(source, workspace).take() == []
 
 
 def test_broken_files_are_skipped_with_a_reason_and_the_rest_goes_on(folder, starter, workspace):
@@ -115,7 +115,8 @@ def test_an_interrupted_run_keeps_what_it_tagged_and_the_next_takes_the_rest(fol
 
 def test_a_run_that_fails_is_recorded_as_failed(folder, starter, workspace):
     class Vanishing(FolderSource):
-        def describe(self, found, data):
+        def sounds(self, workspace):
+            yield next(super().sounds(workspace))
             raise RuntimeError("the disk is on fire")
 
     with pytest.raises(RuntimeError):

@@ -25,7 +25,7 @@ def credential(freesound_server):
 def build(freesound_server, credential, tmp_path):
     def build(path=tmp_path / "people.sqlite", secret=credential.client_secret, clock=freesound_server.now) -> SignIns:
         key = SecretStr(secret)
-        client = FreesoundClient(key, Budget(tmp_path / "budget.sqlite"), f"{freesound_server.url}/apiv2/", sleep=lambda seconds: None)
+        client = FreesoundClient(key, Budget(tmp_path / "budget.sqlite"), f"{freesound_server.url}/apiv2", sleep=lambda seconds: None)
         return SignIns(path, OAuthClient(credential.client_id, key, f"{freesound_server.url}/apiv2"), client, clock)
 
     return build
