@@ -228,7 +228,7 @@ _ASSOCIATED = {
     "fx-ex": "texture processed distortion distorted crazy odd edited manipulated reverb echo delay freaky layered",
     "fx-el": (
         "synthetic artificial effect effects digital-sound tech technology space future electronic-sound pitch design film movie "
-        "droid blade sword combat medieval squelch gore slash buzz computer automation horror scary creepy sweep rise tension suspense evil dark "
+        "droid blade sword squelch gore slash buzz computer automation horror scary creepy sweep rise tension suspense evil dark "
         "ghost haunted spooky machine-sound death gaming mobile android pulse beam"
     ),
     "ss-n": "nature night outdoor outdoors morning summer spring park garden evening dawn winter autumn sunset hiking",
