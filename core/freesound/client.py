@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import requests
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from requests_toolbelt import MultipartEncoder, MultipartEncoderMonitor
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from core.errors import EarmarkError
@@ -238,12 +239,23 @@ class FreesoundClient:
         """What the user has uploaded and is not public yet."""
         return _typed(PendingUploads, self._read("pending_uploads", token=token))
 
-    def upload(self, token: SecretStr, file_name: str, data: bytes, description: Description) -> int:
-        """Send a described sound once; returns its id. Raises `Refused` with the server's messages, `SignInExpired` and `Throttled`
-        when nothing was stored, and `UploadUncertain` when that is not known."""
-        files = {"audiofile": (file_name, data)}
+    def upload(
+        self,
+        token: SecretStr,
+        file_name: str,
+        data: bytes,
+        description: Description,
+        progress: Callable[[float], None] = lambda share: None,
+    ) -> int:
+        """Send a described sound once; returns its id. `progress` hears the share of the bytes that are out.
+
+        Raises `Refused` with the server's messages, `SignInExpired` and `Throttled` when nothing was stored, and `UploadUncertain`
+        when that is not known.
+        """
+        parts = MultipartEncoder({**description.form(), "audiofile": (file_name, data, "application/octet-stream")})
+        body = MultipartEncoderMonitor(parts, lambda sent: progress(sent.bytes_read / max(1, parts.len)))
         try:
-            answer = self._request("upload", token=token, data=description.form(), files=files, timeout=UPLOAD_TIMEOUT_S)
+            answer = self._request("upload", token=token, data=body, timeout=UPLOAD_TIMEOUT_S, content_type=body.content_type)
         except (Unreachable, ServerTrouble) as error:
             raise UploadUncertain(f"{file_name} was sent, but Freesound gave no clear answer: it may be there, whole or half.") from error
         if not isinstance(answer.get("id"), int):
@@ -303,18 +315,26 @@ class FreesoundClient:
         return retrying(request)
 
     def _request(
-        self, name: str, *, token: SecretStr | None, timeout: tuple[float, float], params=None, data=None, files=None, **path: Any
+        self,
+        name: str,
+        *,
+        token: SecretStr | None,
+        timeout: tuple[float, float],
+        params=None,
+        data=None,
+        content_type: str = "",
+        **path: Any,
     ) -> Any:
         """The one place that talks to the API: credential, budget, time-out, and errors as sentences."""
         endpoint = ENDPOINTS[name]
         authorization = self._authorization(endpoint, token)
         while pause := self.budget.spend(self.api_key.get_secret_value(), endpoint.kind):
             self.sleep(pause)
-        headers = {"Authorization": authorization, "Accept": "application/json"}
+        headers = {"Authorization": authorization, "Accept": "application/json"} | ({"Content-Type": content_type} if content_type else {})
         url = f"{self.api.rstrip('/')}/{endpoint.path.format(**path)}"
         try:
             answer = self._session.request(
-                endpoint.method, url, params=params, data=data, files=files, headers=headers, timeout=timeout, allow_redirects=False
+                endpoint.method, url, params=params, data=data, headers=headers, timeout=timeout, allow_redirects=False
             )
         except requests.RequestException as error:
             raise Unreachable(f"Freesound cannot be reached: {_cause(error)}.") from error
