@@ -5,6 +5,7 @@ import json
 import pytest
 from pydantic import SecretStr
 
+from core.freesound import feed
 from core.freesound.budget import Budget, DailyLimitReached, Limits
 from core.freesound.client import DailyThrottled, FreesoundClient, NotAllowed, ServerTrouble
 from core.freesound.feed import FreesoundSource
@@ -203,6 +204,14 @@ def test_a_sound_that_could_not_be_used_is_tried_again_by_the_next_run(server, u
     assert numbers(workspace) == [number]
 
 
+def test_a_run_looks_through_a_limited_part_of_the_list_and_says_so(upload, fetch, monkeypatch, workspace):
+    monkeypatch.setattr(feed, "MOST_LOOKED_THROUGH", 3)
+    made = [upload(minutes) for minutes in range(5)]
+    run = fetch(5)
+    assert sorted(numbers(workspace)) == sorted(made[:3])
+    assert [reason for _, reason in run.skipped] == ["A run looks no further than the 3 newest sounds; what lies deeper was left out."]
+
+
 # Half way
 
 
@@ -314,7 +323,7 @@ def test_what_the_uploader_said_is_kept_with_the_sound(server, upload, fetch, wo
     assert (sound.title, sound.author, sound.description) == ("Rain <b>roof</b>", "alice", "<script>")
     assert sound.tags == ("Rain", "roof")
     assert sound.license == "https://creativecommons.org/licenses/by/4.0/"
-    assert sound.category == "Soundscapes / Nature"
+    assert sound.category == "Soundscapes: Nature"
     assert sound.gen_ai_preference == "no-gen-ai"
     assert sound.url == f"https://freesound.org/people/alice/sounds/{number}/"
     assert sound.created.endswith("Z")
@@ -323,9 +332,11 @@ def test_what_the_uploader_said_is_kept_with_the_sound(server, upload, fetch, wo
 
 def test_halves_of_characters_and_endless_texts_do_no_harm(server, upload, fetch, workspace):
     number = upload(description="y" * 10**6)
-    row = server.sound_json(server.state.sounds[number], "") | {"name": "half \ud83d" + "x" * 9999, "tags": ["\udc00"]}
+    row = server.sound_json(server.state.sounds[number], "") | {"name": "half \ud83d\x1b[2J" + "x" * 9999, "tags": ["\udc00"]}
     server.fail("/search/", status=200, body=json.dumps({"results": [row], "next": None}))
-    assert fetch().tagged == 1
+    names = []
+    assert fetch(progress=lambda done, total, name: names.append(name)).tagged == 1
+    assert "\x1b" not in names[0]
     sound = workspace.sound(f"freesound:{number}").sound
-    assert sound.title.startswith("half ?x")
+    assert sound.title.startswith("half ? [2Jx")
     assert len(sound.description) == 5000
