@@ -9,10 +9,13 @@ from app.player import Heard, player
 from app.routes import media_url
 from app.tag_editor import edited, tag_editor
 from app.text import ago, clock, plain
+from core.freesound.terms import license_name, own_page, wish_in_words
 from core.id2prediction import Event, SoundState, overruled, review, undo
 from core.people import shown_name
+from core.tags import clean
 from core.workspace import WorkspaceError
 
+MOST_TAGS_SHOWN = 30
 FAINTEST_GUESS = 0.05  # fainter ones are noise; the player lists them all the same
 
 
@@ -31,6 +34,7 @@ def _card(sound_id: str, vocabulary: list[str]) -> None:
     listen, correct = st.columns([3, 2], gap="medium")
     with listen:
         _player(state)
+        _uploader(state)
     with correct:
         _editor(state, vocabulary)
 
@@ -55,8 +59,32 @@ def _player(state: SoundState) -> None:
 def _facts(state: SoundState) -> str:
     sound = state.sound
     channels = {0: "", 1: "mono", 2: "stereo"}.get(sound.channels, f"{sound.channels} channels")
-    parts = [sound.author and f"by {sound.author}", clock(sound.seconds), sound.container, channels, sound.license, ago(state.arrived)]
+    parts = [sound.author and f"by {sound.author}", clock(sound.seconds), sound.container, channels]
+    parts += [license_name(sound.license), sound.category, ago(state.arrived)]
     return " · ".join(part for part in parts if part)
+
+
+def _uploader(state: SoundState) -> None:
+    """What the uploader says of the sound: tags, a wish, and where to find it. All of it is text from outside."""
+    sound, wish = state.sound, wish_in_words(state.sound.gen_ai_preference)
+    page = own_page(sound.url, session.settings().freesound_api)
+    if not (sound.tags or wish or page):
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"uploader-{state.sound_id.replace(':', '-')}"):
+        if sound.tags:
+            st.caption(f":material/sell: The uploader's tags: {_with_ours_in_bold(sound.tags, state)}")
+        if wish:
+            st.caption(f":material/smart_toy: For training generative models: {plain(wish)}")
+        if page:
+            st.link_button("On Freesound", page, type="tertiary", icon=":material/open_in_new:")
+
+
+def _with_ours_in_bold(tags: tuple[str, ...], state: SoundState) -> str:
+    """The uploader's tags as Markdown, those that the model suggests too in bold."""
+    ours = set(clean(one.tag for one in state.suggestions if one.above_threshold).tags)
+    shown = [f"**{plain(tag)}**" if ours & set(clean([tag]).tags) else plain(tag) for tag in tags[:MOST_TAGS_SHOWN]]
+    more = f" and {len(tags) - MOST_TAGS_SHOWN} more" if len(tags) > MOST_TAGS_SHOWN else ""
+    return ", ".join(shown) + more
 
 
 def _heard(state: SoundState) -> Heard | None:

@@ -78,7 +78,7 @@ class Suggestion(_Frozen):
 class Sound(_Frozen):
     """A sound's metadata as its source gave it; everything here is text from outside.
 
-    `tags` are the uploader's own, `category` is Freesound's (`Soundscapes / Nature`), `gen_ai_preference` is the uploader's wish
+    `tags` are the uploader's own, `category` is Freesound's (`Soundscapes: Nature`), `gen_ai_preference` is the uploader's wish
     about training generative models, as Freesound's API spells it.
     """
 

@@ -1,8 +1,8 @@
 """New sounds of freesound.org, as a source of the tagging job."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 from core.freesound.client import BadPreview, FreesoundClient, FreesoundSound, NotThere, ServerTrouble, Unreachable
 from core.freesound.terms import own_page
@@ -13,6 +13,7 @@ from core.workspace import Workspace
 MOST_LOOKED_THROUGH = 3000
 """Rows of the list that one run looks through: twenty requests, which is what a shared credential may make in a minute."""
 LONGEST_NAME = 80
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 LONGEST_TITLE, LONGEST_DESCRIPTION, MOST_TAGS = 512, 5000, 60
 
 
@@ -36,7 +37,7 @@ class FoundOnFreesound(FoundSound):
         """The uploader's own words, cut where they are longer than anybody reads: they are in every event about the sound."""
         about = self.about
         return Sound(
-            title=_text(about.name, LONGEST_TITLE),
+            title=_text(about.name, LONGEST_TITLE) or f"sound {about.id}",
             source=FreesoundSource.name,
             author=_text(about.username),
             license=_text(about.license),
@@ -44,7 +45,7 @@ class FoundOnFreesound(FoundSound):
             description=_text(about.description, LONGEST_DESCRIPTION),
             url=own_page(about.url, self.client.api),
             tags=tuple(_text(tag) for tag in about.tags[:MOST_TAGS]),
-            category=" / ".join(_text(part) for part in (about.category, about.subcategory) if part),
+            category=": ".join(_text(part) for part in (about.category, about.subcategory) if part),
             gen_ai_preference=_text(about.gen_ai_preference),
         )
 
@@ -65,7 +66,11 @@ class FreesoundSource:
     def sounds(self, workspace: Workspace) -> Iterator[FoundSound]:
         """Raises kinds of `FreesoundError`, and `DailyLimitReached`, while it is looked through."""
         seen: set[int] = set()
-        for row in islice(self.client.search_rows(filter=self._filter), MOST_LOOKED_THROUGH):
+        for number, row in enumerate(self.client.search_rows(filter=self._filter)):
+            if number == MOST_LOOKED_THROUGH:
+                too_deep = f"A run looks no further than the {number:,} newest sounds; what lies deeper was left out."
+                yield _Gap(name="The rest of Freesound's list", sound_id="", problem=too_deep)
+                return
             if row is None:
                 yield _Gap(name="A row of Freesound's list", sound_id="", problem="Freesound lists a sound that it does not have any more.")
             elif row.id not in seen:
@@ -75,7 +80,7 @@ class FreesoundSource:
 
 
 class _Gap(FoundSound):
-    """A row of the list that holds no sound."""
+    """A place in the list that holds no sound."""
 
     def read(self) -> bytes:
         raise SourceError(self.problem)
@@ -85,5 +90,5 @@ class _Gap(FoundSound):
 
 
 def _text(value: str, most: int = 200) -> str:
-    """At most so many characters, without halves of characters, which JSON can carry and UTF-8 cannot."""
-    return value[:most].encode("utf-8", "replace").decode()
+    """At most so many characters, without those that steer terminals, and halves of characters, which JSON can carry and UTF-8 cannot."""
+    return _CONTROL.sub(" ", value[:most]).encode("utf-8", "replace").decode()

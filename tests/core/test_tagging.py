@@ -94,6 +94,29 @@ def test_a_new_model_version_tags_again_what_an_older_one_tagged_and_keeps_what_
     assert after.model == second
 
 
+def test_a_source_that_was_looked_through_already_is_not_looked_through_again(folder, starter, workspace):
+    class Counting(FolderSource):
+        listed = 0
+
+        def sounds(self, workspace):
+            for found in super().sounds(workspace):
+                self.listed += 1
+                yield found
+
+    source = Counting(folder)
+    new = NewSounds(source, workspace)
+    assert new.any()
+    assert tag_new_sounds(source, starter, workspace, new=new).tagged == 4
+    assert source.listed == 4
+    assert not NewSounds(source, workspace).any()
+
+
+def test_with_a_limit_another_sound_takes_the_place_of_one_that_cannot_be_heard(folder, starter, workspace):
+    (folder / "a-broken.wav").write_bytes(b"RIFF nonsense")
+    run = tag_new_sounds(FolderSource(folder), starter, workspace, 2)
+    assert (run.tagged, len(run.skipped)) == (2, 1)
+
+
 def test_progress_is_told_for_every_sound(folder, starter, workspace):
     told = []
     tag_new_sounds(FolderSource(folder), starter, workspace, workers=2, progress=lambda *step: told.append(step))
