@@ -1,8 +1,6 @@
 """Who is looking, and the things that all sessions of the server share."""
 
 import gc
-import os
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +14,8 @@ from core.errors import EarmarkError
 from core.files import write_atomic
 from core.freesound.client import FreesoundClient, client_from
 from core.freesound.oauth import OAuthClient
-from core.freesound.sign_ins import SignIns
+from core.freesound.publishing import Publisher
+from core.freesound.sign_ins import NotSignedIn, SignIns
 from core.id2prediction import ModelRef
 from core.model import bundle as bundles
 from core.people import Person, local_actor
@@ -58,12 +57,6 @@ def settings() -> Settings:
 def workspace() -> Workspace:
     """The workspace. Raises `WorkspaceError`."""
     return open_workspace(settings())
-
-
-@st.cache_resource(show_spinner=False)
-def inference_slots() -> threading.BoundedSemaphore:
-    """At most as many clips are listened to at once as there are cores; the rest wait their turn."""
-    return threading.BoundedSemaphore(os.cpu_count() or 1)
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)
@@ -113,6 +106,15 @@ def sign_ins() -> SignIns | None:
         return None
     oauth = OAuthClient(chosen.freesound_client_id, client.api_key, chosen.freesound_api)
     return SignIns(chosen.workspace_folder / "people.sqlite", oauth, client)
+
+
+@st.cache_resource(show_spinner=False)
+def publisher() -> Publisher:
+    """What publishes for signed-in people. Only to be asked for where `sign_ins` is set up."""
+    client = freesound()
+    if client is None:
+        raise NotSignedIn("Publishing is not set up on this server.")
+    return Publisher(settings().workspace_folder / "publications", client, workspace())
 
 
 def viewer() -> Viewer:
@@ -216,9 +218,12 @@ def go_to_sign_in() -> None:
 
 def sign_out() -> None:
     """End the sign-in of this browser, and forget its draft: the next person may sit there."""
+    from app import drafts
+
     people, own_id = sign_ins(), browser.browser_id()
     if people and own_id:
         people.sign_out(own_id)
+        drafts.forget()
 
 
 def show_error(error: EarmarkError) -> None:
