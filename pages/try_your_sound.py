@@ -17,7 +17,6 @@ from core.settings import EXAMPLE_SOUNDS
 from core.tags import FEWEST, MOST
 
 RECORDING_RATE = 48_000  # Streamlit's default of 16 kHz would lose everything above 8 kHz
-SHORT_S = 10  # longer clips are more likely to be published in part
 EXAMPLES = {"Rain on leaves": "rain-on-leaves.ogg", "Ambulance siren": "siren.ogg", "Dog barking": "dog-barking.ogg"}
 
 
@@ -108,22 +107,17 @@ def result(heard: Listened, before: dict) -> tuple[Edit, tuple[float, float] | N
     with st.container(border=True):
         hear, tags = st.columns([3, 2], gap="medium")
         with hear:
-            player(
+            part = player(
                 key=f"try-{heard.key}", audio_url=try_url(heard.audio), picture_url=try_url(heard.picture), title=heard.name,
                 facts=heard.facts_in_words, seconds=heard.facts.seconds, suggestions=heard.suggestions, heard=heard.heard,
+                selectable=True, selection=_part_before(before.get("part"), heard.facts.seconds),
             )  # fmt: skip
-            part = choose_part(heard, before.get("part"))
+            if part:
+                st.caption(
+                    f":material/content_cut: {part[0]:.2f} s to {part[1]:.2f} s would be published; the tags are those of the whole."
+                )
         with tags:
             return edit_tags(heard, before.get("tags")), part
-
-
-def choose_part(heard: Listened, before) -> tuple[float, float] | None:
-    """The part to publish in seconds; None for all of it."""
-    whole = (0.0, round(heard.facts.seconds, 2))
-    if whole[1] < 1:
-        return None
-    chosen = st.slider("Part to publish (seconds)", *whole, _part_before(before, whole[1]) or whole, 0.01, key=f"part-{heard.key}")
-    return None if chosen == whole else chosen
 
 
 def _part_before(before, seconds: float) -> tuple[float, float] | None:

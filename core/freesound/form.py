@@ -309,7 +309,7 @@ _SERVER_MESSAGES: tuple[tuple[str, str | dict[str, str]], ...] = (
         r"There can be maximum (\d+) tags, please select the most relevant ones!",
         "Freesound takes {0} tags at most. Please keep the most fitting ones.",
     ),
-    (r"Ensure this field has no more than (\d+) characters\.", "{What} may have {0} characters at most. Please shorten it."),
+    (r"Ensure this field has no more than (\d+) characters\.", "{What} may have {0} characters at most; please shorten that."),
     (r"This field may not be blank\.|This field is required\.|This field may not be null\.", _BLANK),
     (
         r'"(?:.*)" is not a valid choice\.',
@@ -328,7 +328,7 @@ _SERVER_MESSAGES: tuple[tuple[str, str | dict[str, str]], ...] = (
     (r"Latitude must be in the range .*", "The latitude is not between -90 (south pole) and 90 (north pole)."),
     (r"Longitude must be in the range .*", "The longitude is not between -180 and 180."),
     (r"Zoom must be at least (\d+)\.", "The map's zoom must be {0} at least; please zoom in."),
-    (r"Not a valid string\.", "{What} could not be read by Freesound; please type it anew."),
+    (r"Not a valid string\.", "{What} could not be read by Freesound; please fill that in anew."),
     (
         r"Null characters are not allowed\.|Surrogate characters are not allowed.*",
         "{What} has control characters in it. Please type it anew.",

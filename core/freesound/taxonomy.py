@@ -245,9 +245,9 @@ _LAST_RESORT = {
 
 _CUES = {
     "scene": (
-        "ambience ambiance ambient atmosphere atmos soundscape field-recording background environment environmental phonography "
-        "background-noise binaural soundwalk"
+        "ambience ambiance ambient atmosphere atmos soundscape background environment environmental background-noise binaural soundwalk"
     ),
+    "field": "field-recording phonography",
     "music": "loop music bpm melody melodic song tune riff beat groove track solo jam improvisation improvised rhythm tempo band looping",
     "machine": "robot robotic processed synthetic vocoder synthesized effect effects alien cyborg distorted android glitch texttospeech",
     "music-as-mood": "music song melody beat bpm",
@@ -321,10 +321,18 @@ Evidence = list[tuple[str, str, float]]
 def _in_context(evidence: Evidence, cues: Mapping[str, list[str]]) -> Evidence:
     """Evidence after the moves of the contexts that are present; the tags that moved it stand beside it with no weight of their own."""
     moved = evidence
-    for cue in ("music", "machine", "scene"):
-        if cue in cues and not (cue == "scene" and "music-as-mood" in cues):  # "ambient music" is music, not a place
-            moved = _moved(moved, _MOVES[cue] if cue != "music" else _music_moves(evidence), cues[cue])
+    for cue in ("music", "machine"):
+        if cue in cues:
+            moved = _moved(moved, _music_moves(evidence) if cue == "music" else _MOVES[cue], cues[cue])
+    scene = [*cues.get("scene", []), *(cues.get("field", []) if _has_place(evidence) else [])]
+    if scene and "music-as-mood" not in cues:  # "ambient music" is music, not a place
+        moved = _moved(moved, _MOVES["scene"], scene)
     return moved
+
+
+def _has_place(evidence: Evidence) -> bool:
+    """Whether a place is named: only then a field recording is one of the place and not of the one thing that the other tags name."""
+    return any(code.startswith("ss-") and code != "ss-other" for _, code, _ in evidence)
 
 
 def _music_moves(evidence: Evidence) -> dict[str, str]:

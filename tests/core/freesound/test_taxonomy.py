@@ -34,6 +34,7 @@ def test_a_category_is_looked_up_by_its_second_level_code():
         ("Birds Forest Field-Recording", "ss-n"),
         ("dog bark animal", "fx-a"),
         ("dog-barking", "fx-a"),
+        ("dog bark field-recording", "fx-a"),
         ("dog_barking", "fx-a"),
         ("puppies", "fx-a"),
         ("rooster farm", "fx-a"),
