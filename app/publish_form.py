@@ -112,16 +112,14 @@ def _form(clip: Clip, edit: Edit) -> UploadForm:
         )
     with right:
         code = _category(clip, edit)
-        license = st.selectbox(
+        license = st.radio(
             "Licence",
             list(LICENSES),
             index=None,
             key=key("license"),
-            placeholder="Choose one",
             format_func=lambda name: LICENSES[name].title,
+            captions=[one.meaning for one in LICENSES.values()],
         )
-        if license:
-            st.caption(LICENSES[license].meaning)
         with st.expander("Pack and place (optional)"):
             pack = st.text_input("Pack", key=key("pack"), max_chars=255, help="A pack of yours for the sound; a new one is made")
             geotag = st.text_input("Place", key=key("geotag"), max_chars=100, placeholder="52.5200, 13.4050", help=PLACE_HELP)
