@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from app.fetching import fetcher
+from app.fetching import SOMEBODY, fetcher
 from app.text import plain
 from core.workspace import Query
 from core.workspace.local import LocalWorkspace
@@ -64,6 +64,14 @@ def test_the_newest_sounds_are_fetched_at_the_press_of_a_button_under_the_viewer
     assert workspace.counts().sounds == before + 5
     assert workspace.runs()[0].actor == "Ada"
     assert f"save-freesound:{made[-1]}" in [button.key for button in app.button]
+
+
+def test_somebody_on_this_machine_may_fetch_before_they_are_asked_for_a_name(app, own_workspace, credential, upload, monkeypatch):
+    monkeypatch.delenv("EARMARK_CURATOR")
+    upload()
+    press(app)
+    assert "1 new sound from Freesound" in said(app)
+    assert LocalWorkspace(own_workspace).runs()[0].actor == SOMEBODY
 
 
 def test_what_was_skipped_is_told_with_its_reason_as_text(app, freesound_server, credential, upload):

@@ -169,7 +169,7 @@ def test_reliability_compares_what_was_said_with_what_was_so():
 @settings(deadline=None)
 def test_reliability_is_that_of_a_naive_loop_over_bins(data, bins):
     labels, probabilities = data
-    truth, told = labels.ravel(), probabilities.ravel()
+    truth, told = labels.ravel().astype(float), probabilities.ravel()
     error, counts = 0.0, []
     for lower in range(bins):
         inside = [i for i, value in enumerate(told) if min(int(value * bins), bins - 1) == lower]
