@@ -13,7 +13,8 @@ from core.freesound.client import client_from
 from core.freesound.feed import FreesoundSource
 from core.people import shown_name
 from core.settings import Settings
-from core.tagging import tag_new_sounds
+from core.tagging import AUTOMATIC, tag_new_sounds
+from core.withdrawing import withdraw_gone
 from core.workspace import Run, Workspace
 
 LOOK_EVERY_S = 1.5
@@ -79,9 +80,12 @@ class Fetcher:
         source = FreesoundSource(client_from(settings, sleep=self._sleep), settings.feed_seconds, settings.feed_days)
         tagger, model = session.tagger()
         self._now = replace(self._now, doing="Looking through Freesound")
-        return tag_new_sounds(
+        run = tag_new_sounds(
             source, tagger, workspace, settings.feed_limit, model=model, limits=settings.limits, actor=actor, progress=self._progress
         )
+        self._now = replace(self._now, doing="Looking for sounds that are gone")
+        withdraw_gone(source.client, workspace, AUTOMATIC)
+        return run
 
     def _progress(self, done: int, total: int, name: str) -> None:
         self._now = replace(self._now, doing=f"Heard {name}", done=done, total=total)

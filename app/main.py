@@ -18,6 +18,8 @@ page = st.navigation(
     [
         st.Page(PAGES / "monitor.py", title="Monitor", icon=":material/graphic_eq:", default=True),
         st.Page(PAGES / "try_your_sound.py", title="Try your sound", icon=":material/mic:", url_path="try"),
+        st.Page(PAGES / "many_sounds.py", title="Many sounds", icon=":material/library_music:", url_path="many"),
+        st.Page(PAGES / "uploads.py", title="Your uploads", icon=":material/cloud_upload:", url_path="uploads"),
         st.Page(PAGES / "metrics.py", title="Model metrics", icon=":material/monitoring:", url_path="metrics"),
     ]
 )

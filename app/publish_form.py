@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -24,6 +25,7 @@ from core.trim import trim
 LOOK_EVERY_S = 0.5
 FIELDS = ("title", "description", "license", "pack", "geotag")
 """What is typed here, by the end of each widget's key."""
+PAGES = Path(__file__).resolve().parents[1] / "pages"
 PLACE_HELP = "Latitude, longitude and, if you like, the map's zoom"
 
 
@@ -95,6 +97,10 @@ def publish_section(clip: Clip, edit: Edit) -> None:
     sending: Sending | None = st.session_state.get(_sending_key(clip))
     if sending is not None:
         _watch(clip)
+        return
+    last: Publication | None = st.session_state.get(f"published-{clip.key}")
+    if last is not None and last.state == "published":
+        outcome(last)
         return
     form = _form(clip, edit)
     _summary(form, clip)
@@ -187,9 +193,7 @@ def _press(clip: Clip, form: UploadForm) -> None:
         st.error(plain(error), icon=":material/error:")
     last: Publication | None = st.session_state.get(f"published-{clip.key}")
     if last is not None:
-        _outcome(last)
-        if last.state == "published":
-            return
+        outcome(last)
     st.button(
         f"Publish as {plain(who.name)}", key=f"publish-{clip.key}", type="primary", icon=":material/publish:", disabled=bool(problems),
         on_click=_publish, args=(clip, form),
@@ -251,13 +255,14 @@ def _watch(clip: Clip) -> None:
     st.rerun(scope="app")
 
 
-def _outcome(publication: Publication) -> None:
+def outcome(publication: Publication) -> None:
+    """What became of a publication."""
     message = plain(publication.message)
     if publication.state == "published":
         st.success(message, icon=":material/check_circle:")
         with st.container(horizontal=True):
             st.link_button(f"Sound {publication.sound} on Freesound", publication.url, icon=":material/open_in_new:")
-            st.page_link("pages/monitor.py", label="See it in the monitor", icon=":material/graphic_eq:")
+            st.page_link(str(PAGES / "monitor.py"), label="See it in the monitor", icon=":material/graphic_eq:")
     elif publication.open:
         st.warning(message, icon=":material/hourglass_top:")
     else:

@@ -13,6 +13,7 @@ from core.freesound.terms import license_name, own_page, wish_in_words
 from core.id2prediction import Event, SoundState, overruled, review, undo
 from core.people import shown_name
 from core.tags import clean
+from core.withdrawing import LONGEST_REASON, is_uploader, withdraw
 from core.workspace import WorkspaceError
 
 MOST_TAGS_SHOWN = 30
@@ -165,6 +166,8 @@ def _status(now: SoundState) -> None:
         with st.popover("History", type="tertiary"):
             for event in reversed(session.workspace().events(now.sound_id)):
                 st.markdown(f"**{ago(event.time)}**, {_in_words(event)}")
+            if _may_withdraw(now.sound_id):
+                _withdrawal(now.sound_id)
 
 
 def _in_words(event: Event) -> str:
@@ -237,6 +240,29 @@ def _save(sound_id: str, accept: bool = False) -> None:
             f"  \n:orange[{plain(shown_name(one.event.actor))} had {one.verdict} {plain(one.tag)} meanwhile; yours, the later one, counts.]"
         )
     st.session_state[_note_key(sound_id)] = note
+
+
+def _may_withdraw(sound_id: str) -> bool:
+    """Maintainers may, and whoever published the sound from here."""
+    viewer = session.viewer()
+    return not viewer.may_not_run or is_uploader(viewer.person, session.workspace(), sound_id)
+
+
+def _withdrawal(sound_id: str) -> None:
+    st.divider()
+    st.caption("Withdrawing takes the sound out of Earmark for good. On Freesound nothing changes.")
+    st.text_input("Reason", key=f"reason-{sound_id}", max_chars=LONGEST_REASON)
+    st.button("Withdraw", key=f"withdraw-{sound_id}", icon=":material/delete_forever:", on_click=_withdraw, args=(sound_id,))
+
+
+def _withdraw(sound_id: str) -> None:
+    viewer, reason = session.viewer(), st.session_state.get(f"reason-{sound_id}", "").strip()
+    if not _may_withdraw(sound_id) or _asked_for_name(sound_id, viewer, _withdraw):
+        return
+    try:
+        withdraw(session.workspace(), sound_id, reason or "no reason given", viewer.actor)
+    except WorkspaceError as error:
+        st.session_state[_note_key(sound_id)] = f":red[Not withdrawn.] {plain(str(error))}"
 
 
 def _refused(sound_id: str, viewer: session.Viewer) -> bool:

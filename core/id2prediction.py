@@ -104,6 +104,11 @@ class Media(_Frozen):
     audio: MediaName = ""
     spectrogram: MediaName = ""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that there are."""
+        return tuple(name for name in (self.audio, self.spectrogram) if name)
+
 
 class Predicted(_Frozen):
     """What a model heard, best tag first."""

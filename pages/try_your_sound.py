@@ -11,7 +11,7 @@ from app.player import player
 from app.publish_form import Clip
 from app.routes import try_url
 from app.tag_editor import Edit, tag_editor
-from app.text import clock, plain
+from app.text import clock, plain, plural
 from core.model.audio import AUDIO_SUFFIXES, AudioError
 from core.settings import EXAMPLE_SOUNDS
 from core.tags import FEWEST, MOST
@@ -137,11 +137,7 @@ def edit_tags(heard: Listened, before) -> Edit:
         st.caption(":material/auto_awesome: The model is not sure of any tag here; its best guesses are beside the player.")
     if edit.tags:
         st.code(" ".join(edit.tags), language=None, wrap_lines=True)
-    count = len(edit.tags)
-    st.caption(
-        f"{count} of {FEWEST} to {MOST} tags, as Freesound stores them."
-        + ("" if FEWEST <= count <= MOST else " Freesound would not accept that number.")
-    )
+    st.caption(f"{plural(len(edit.tags), 'tag')} as Freesound stores them; it wants {FEWEST} to {MOST}.")
     st.download_button(
         "Download as JSON", as_json(heard, edit.tags), file_name="earmark-tags.json", mime="application/json", icon=":material/download:"
     )

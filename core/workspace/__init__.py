@@ -116,6 +116,9 @@ class Workspace(Protocol):
     def media_path(self, name: str) -> Path | None:
         """The file of that name, or None."""
 
+    def purge(self, sound_id: str) -> int:
+        """Delete a withdrawn sound's media and sidecars; returns how many files went. What another sound shows stays."""
+
     def put_sidecar(self, sound_id: str, model: ModelRef, arrays: "Mapping[str, np.ndarray]") -> None:
         """Keep a tagging's arrays (half precision) beside the media."""
 

@@ -115,6 +115,13 @@ class Index:
             _tables.create_all(connection)
             connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
+    def shown_elsewhere(self, media_name: str, sound_id: str) -> bool:
+        """Whether another sound that is in view has that medium: two sounds may have the same bytes."""
+        others = sql.select(_events.c.sequence).join(_sounds, _sounds.c.sound_id == _events.c.sound_id)
+        others = others.where(_events.c.body.contains(media_name), _events.c.sound_id != sound_id, _sounds.c.withdrawn == 0)
+        with self._reads.connect() as connection:
+            return connection.execute(others.limit(1)).first() is not None
+
     def close(self) -> None:
         self._engine.dispose()
 

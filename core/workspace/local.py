@@ -61,6 +61,16 @@ class LocalWorkspace(Index):
     def _media_file(self, name: str) -> Path:
         return self.folder / "media" / name[:2] / name
 
+    def purge(self, sound_id: str) -> int:
+        mine = {name for event in self.events(sound_id) if event.kind == "predicted" for name in event.payload.media.names}
+        files = [self._media_file(name) for name in mine if not self.shown_elsewhere(name, sound_id)]
+        models = {event.payload.model for event in self.events(sound_id) if event.kind == "predicted"}
+        files += [self._sidecar_file(sound_id, model) for model in models]
+        there = [path for path in files if path.is_file()]
+        for path in there:
+            path.unlink(missing_ok=True)
+        return len(there)
+
     def put_sidecar(self, sound_id: str, model: ModelRef, arrays: Mapping[str, np.ndarray]) -> None:
         from safetensors.numpy import save
 
