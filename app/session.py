@@ -108,6 +108,14 @@ def sign_ins() -> SignIns | None:
     return SignIns(chosen.workspace_folder / "people.sqlite", oauth, client)
 
 
+def can_publish_here() -> bool:
+    """Whether signing in and publishing are set up; False also where the settings cannot be read, which the page will say."""
+    try:
+        return sign_ins() is not None
+    except EarmarkError:
+        return False
+
+
 @st.cache_resource(show_spinner=False)
 def publisher() -> Publisher:
     """What publishes for signed-in people. Only to be asked for where `sign_ins` is set up."""

@@ -19,6 +19,7 @@ from core.model.audio import AudioError
 from core.tags import clean
 
 MOST_FILES = 200
+FILES_NAMED = 4
 
 
 @dataclass(frozen=True)
@@ -162,12 +163,10 @@ def _row(line: Line, values: dict[str, Any], for_all: dict[str, Any], choices: d
 
 def _take_away(rows: list[BulkRow]) -> None:
     """What Freesound would refuse, and the two files when nothing is left of that."""
-    found = [
-        (row.audio_filename, problem.sentence) for row, problems in zip(rows, bulk.check_rows(rows), strict=True) for problem in problems
-    ]
+    found = problems_by_sentence(rows)
     if found:
-        st.caption(f"{plural(len(found), 'thing')} to mend before Freesound would take it:")
-        st.dataframe([{"File": name, "What": sentence} for name, sentence in found], hide_index=True)
+        st.caption("Before Freesound would take it:")
+        st.markdown("\n".join(f"- {plain(sentence)} ({plain(_whose(names, len(rows)))})" for sentence, names in found.items()))
     for place, column in bulk.formula_cells(rows):
         st.caption(f":material/warning: {plain(rows[place].audio_filename)}: a spreadsheet may take its {plain(column)} for a formula.")
     with st.container(horizontal=True):
@@ -179,6 +178,23 @@ def _take_away(rows: list[BulkRow]) -> None:
             "The same as JSON", "" if found else bulk.to_json(rows), "freesound-bulk.json", "application/json", icon=":material/download:",
             disabled=bool(found),
         )  # fmt: skip
+
+
+def problems_by_sentence(rows: list[BulkRow]) -> dict[str, list[str]]:
+    """What Freesound would refuse, and the files that it would refuse it of."""
+    found: dict[str, list[str]] = {}
+    for row, problems in zip(rows, bulk.check_rows(rows), strict=True):
+        for problem in problems:
+            found.setdefault(problem.sentence, []).append(row.audio_filename)
+    return found
+
+
+def _whose(names: list[str], count: int) -> str:
+    """`all files`, or their names as far as there is room."""
+    if len(names) == count > 1:
+        return "all files"
+    more = f" and {len(names) - FILES_NAMED} more" if len(names) > FILES_NAMED else ""
+    return ", ".join(names[:FILES_NAMED]) + more
 
 
 main()
