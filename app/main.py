@@ -14,6 +14,7 @@ ASSETS = Path(__file__).resolve().parent / "assets"
 
 
 def main() -> None:
+    """Draw the page that was chosen, with its sidebar."""
     st.set_page_config(page_title="Earmark", page_icon=str(ASSETS / "icon.png"), layout="wide")
     st.logo(str(ASSETS / "logo.png"), size="large", icon_image=str(ASSETS / "icon.png"))
     page = st.navigation(pages())

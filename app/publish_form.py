@@ -14,7 +14,8 @@ from app.tag_editor import Edit
 from app.text import plain
 from core.errors import EarmarkError
 from core.freesound.form import LICENSES, Problem, UploadForm, check, machine_note, with_note
-from core.freesound.publishing import Publication, Publisher, WithToken
+from core.freesound.publications import Publication
+from core.freesound.publishing import Publisher, WithToken
 from core.freesound.taxonomy import CATEGORIES, category, predict_category
 from core.id2prediction import ModelRef, Suggestion
 from core.model.audio import AudioLimits

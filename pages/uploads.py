@@ -9,7 +9,8 @@ from app import browser, session
 from app.text import ago, plain
 from core.errors import EarmarkError
 from core.freesound.client import FreesoundSound, PendingUploads
-from core.freesound.publishing import SITE, Publication, WithToken
+from core.freesound.publications import SITE, Publication
+from core.freesound.publishing import WithToken
 from core.people import Person
 from core.withdrawing import GONE, withdraw
 

@@ -15,7 +15,8 @@ from pydantic import SecretStr
 from core.freesound.budget import Budget, Limits
 from core.freesound.client import FreesoundClient, SignInExpired
 from core.freesound.form import FormError, UploadForm
-from core.freesound.publishing import CERTAIN_AFTER_S, BeingPublished, Heard, Publisher
+from core.freesound.publications import BeingPublished
+from core.freesound.publishing import CERTAIN_AFTER_S, Heard, Publisher
 from core.id2prediction import ModelRef, Suggestion
 from core.people import Person, user_id
 from core.tags import FEWEST, LONGEST_TEXT, MOST, clean
