@@ -1,7 +1,6 @@
 """What somebody is working on at the try page, kept so that it survives signing in, a reload and a restart of the server."""
 
 import hashlib
-import json
 import shutil
 import threading
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from pydantic import BaseModel, Field
 
 from app import browser, session
 from core.files import write_atomic
@@ -29,6 +29,16 @@ class Draft:
     owner: int | None = None
 
 
+class _Facts(BaseModel):
+    """What stands beside a clip on the disk. Whatever is not like this is no draft."""
+
+    name: str
+    form: dict[str, Any]
+    owner: int | None
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    time: float
+
+
 class DraftStore:
     """One draft per browser, in `folder`; the oldest go first when they are too many. `clock` gives seconds since the epoch."""
 
@@ -39,30 +49,33 @@ class DraftStore:
     def save(self, browser_id: str, draft: Draft) -> None:
         """Keep the draft in place of the browser's last one; a clip that is there already is not written again."""
         folder, sha = self._of(browser_id), hashlib.sha256(draft.data).hexdigest()
-        facts = {"name": draft.name, "form": draft.form, "owner": draft.owner, "sha256": sha, "time": self._clock()}
+        facts = _Facts(name=draft.name, form=draft.form, owner=draft.owner, sha256=sha, time=self._clock())
         with self._lock:
             self._forget_old(len(draft.data))
             if not (folder / sha).exists():
                 shutil.rmtree(folder, ignore_errors=True)
                 write_atomic(folder / sha, draft.data)
-            write_atomic(folder / "draft.json", json.dumps(facts).encode())
+            write_atomic(folder / "draft.json", facts.model_dump_json().encode())
 
     def load(self, browser_id: str, person: int | None) -> Draft | None:
         """The browser's draft; not one that somebody else had begun who was signed in there."""
-        folder = self._of(browser_id)
-        try:
-            facts = json.loads((folder / "draft.json").read_text("utf-8"))
-            data = (folder / facts["sha256"]).read_bytes()
-        except (OSError, ValueError, KeyError):
-            return None
-        foreign = facts["owner"] is not None and person is not None and facts["owner"] != person
-        if foreign or facts["time"] < self._clock() - KEPT_FOR_S or hashlib.sha256(data).hexdigest() != facts["sha256"]:
-            self.forget(browser_id)
-            return None
-        return Draft(facts["name"], data, facts["form"], facts["owner"])
+        with self._lock:
+            try:
+                facts, data = _read(self._of(browser_id))
+            except (OSError, ValueError):
+                return None
+            foreign = facts.owner is not None and person is not None and facts.owner != person
+            if foreign or facts.time < self._clock() - KEPT_FOR_S:
+                self._delete(browser_id)
+                return None
+        return Draft(facts.name, data, facts.form, facts.owner)
 
     def forget(self, browser_id: str) -> None:
         """Delete the browser's draft."""
+        with self._lock:
+            self._delete(browser_id)
+
+    def _delete(self, browser_id: str) -> None:
         shutil.rmtree(self._of(browser_id), ignore_errors=True)
 
     def _of(self, browser_id: str) -> Path:
@@ -73,7 +86,7 @@ class DraftStore:
         if not self._folder.is_dir():
             return
         known = []
-        for folder in self._folder.iterdir():
+        for folder in filter(Path.is_dir, self._folder.iterdir()):
             files = [file.stat() for file in folder.iterdir()]
             known.append((max((one.st_mtime for one in files), default=0.0), sum(one.st_size for one in files), folder))
         total = needed + sum(size for _, size, _ in known)
@@ -82,6 +95,15 @@ class DraftStore:
                 break
             total -= size
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read(folder: Path) -> tuple[_Facts, bytes]:
+    """What is kept there. Raises `OSError` and `ValueError` where that is no whole draft."""
+    facts = _Facts.model_validate_json((folder / "draft.json").read_bytes())
+    data = (folder / facts.sha256).read_bytes()
+    if hashlib.sha256(data).hexdigest() != facts.sha256:
+        raise ValueError("The clip is not the one that was kept.")
+    return facts, data
 
 
 @st.cache_resource(show_spinner=False)
@@ -95,8 +117,7 @@ def keep(name: str, data: bytes, form: dict[str, Any]) -> None:
     own_id = browser.browser_id()
     if own_id is None or session.sign_ins() is None:
         return
-    person = session.viewer().person
-    draft = Draft(name, data, form, person.user_id if person else None)
+    draft = Draft(name, data, form, session.whose())
     if st.session_state.get("kept_draft") != (own_id, draft):
         store().save(own_id, draft)
         st.session_state.kept_draft = (own_id, draft)
@@ -108,7 +129,10 @@ def mine() -> Draft | None:
     if own_id is None or session.sign_ins() is None:
         return None
     person = session.viewer().person
-    return store().load(own_id, person.user_id if person else None)
+    draft = store().load(own_id, person.user_id if person else None)
+    if draft and draft.owner:
+        session.belongs_to(draft.owner)
+    return draft
 
 
 def forget() -> None:

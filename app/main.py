@@ -19,6 +19,9 @@ def main() -> None:
     st.logo(str(ASSETS / "logo.png"), size="large", icon_image=str(ASSETS / "icon.png"))
     page = st.navigation(pages())
     try:
+        if session.has_ended():
+            leave_for(f"/{page.url_path}")
+            return
         session.sign_in_box()
         page.run()
         if st.session_state.pop("leaving", False):

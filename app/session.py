@@ -232,6 +232,33 @@ def sign_out() -> None:
     if people and own_id:
         people.sign_out(own_id)
         drafts.forget()
+        _end()
+
+
+def whose() -> int | None:
+    """The Freesound user id of the last person whom this session has seen: what is in it is theirs, even when their sign-in has ended."""
+    return st.session_state.get("whose")
+
+
+def belongs_to(user_id: int) -> None:
+    """What is in this session is that person's."""
+    st.session_state.whose = user_id
+
+
+def has_ended() -> bool:
+    """Whether this session is over: its person has signed out, or another one has signed in at this browser since."""
+    person = viewer().person
+    if person and whose() not in (None, person.user_id):
+        _end()
+    elif person:
+        belongs_to(person.user_id)
+    return "ended" in st.session_state
+
+
+def _end() -> None:
+    """Forget everything that is in this session: the next page load begins another one."""
+    st.session_state.clear()
+    st.session_state.ended = True
 
 
 def show_error(error: EarmarkError) -> None:

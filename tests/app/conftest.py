@@ -1,5 +1,6 @@
 """A workspace with the example sounds in it, the app run by AppTest, and a real server with a real browser."""
 
+import hashlib
 import os
 import shutil
 import socket
@@ -137,3 +138,86 @@ def page(chromium, server):
     page.wait_for_selector("h1")
     yield page
     context.close()
+
+
+# Freesound's double behind the app
+
+
+BROWSER = "q" * 43
+CALLBACK = "http://localhost:8501/auth/freesound/callback"
+PAGES = ROOT / "pages"
+
+
+@pytest.fixture
+def connected(app, freesound_server, monkeypatch):
+    """The app with Freesound's double behind it."""
+    more = {"get_limits": (10**6, 10**6), "post_limits": (10**6, 10**6)}
+    client = freesound_server.state.add_client("earmark", redirect_uri=CALLBACK, **more)
+    monkeypatch.setenv("FREESOUND_API_KEY", client.client_secret)
+    monkeypatch.setenv("EARMARK_FREESOUND_CLIENT_ID", client.client_id)
+    monkeypatch.setenv("EARMARK_FREESOUND_API", f"{freesound_server.url}/apiv2")
+    return app
+
+
+@pytest.fixture
+def sign_in(connected, browser_sends):
+    """Sign somebody in at the browser that AppTest plays: the whole way, with login and consent at the double."""
+    from app import session
+    from tests.servers.freesound_person import consent, parameters
+
+    def whole_way(name: str, browser: str = BROWSER):
+        people = session.sign_ins()
+        answer = parameters(consent(people.begin(browser, CALLBACK, "/try"), name))
+        people.finish(browser, answer["state"], answer["code"])
+        browser_sends["cookies"]["earmark-browser"] = browser
+        return people.person(browser)
+
+    return whole_way
+
+
+class Clip:
+    """A file that somebody tries on the page."""
+
+    def __init__(self, name: str, data: bytes) -> None:
+        self.name, self.data = name, data
+
+    @property
+    def sha(self) -> str:
+        return hashlib.sha256(self.name.encode() + self.data).hexdigest()
+
+    def key(self, field: str) -> str:
+        return f"publish-{field}-{self.sha}"
+
+    def open(self, app):
+        """Upload it to the try page."""
+        app.run()
+        app.switch_page(str(PAGES / "try_your_sound.py")).run()
+        app.file_uploader(key="upload").upload(self.name, self.data).run()
+        assert not app.exception
+        return app
+
+
+@pytest.fixture
+def bark(examples) -> Clip:
+    """Three seconds of a dog."""
+    return Clip("bark.ogg", (examples / "dog-barking.ogg").read_bytes())
+
+
+class NewSession:
+    """The try page, loaded anew in the browser that AppTest plays."""
+
+    def open(self):
+        from streamlit.testing.v1 import AppTest
+
+        app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60).run()
+        app.switch_page(str(PAGES / "try_your_sound.py")).run()
+        assert not app.exception
+        return app
+
+    def text(self) -> str:
+        return "\n".join(one.value for one in self.open().caption)
+
+
+@pytest.fixture
+def new_session(connected) -> NewSession:
+    return NewSession()

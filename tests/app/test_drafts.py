@@ -1,0 +1,204 @@
+"""What somebody works on at the try page is kept for them, and for nobody else."""
+
+import hashlib
+import json
+import time
+
+import pytest
+
+from app import drafts
+from app.drafts import KEPT_FOR_S, Draft, DraftStore
+
+ALICE, BOB = 101, 102
+HERS, OTHER = "a" * 43, "b" * 43
+DRAFT = Draft("Rain", b"the sound", {"title": "Rain", "tags": ["rain", "roof"], "part": [0.5, 1.0]}, ALICE)
+
+
+class Clock:
+    """Now, and later without waiting."""
+
+    def __init__(self):
+        self.later = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.later
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "drafts"
+
+
+@pytest.fixture
+def store(folder, clock):
+    return DraftStore(folder, clock)
+
+
+def files(folder) -> list:
+    return [file for file in folder.rglob("*") if file.is_file()]
+
+
+def test_a_draft_survives_a_restart(store, folder):
+    store.save(HERS, DRAFT)
+    assert DraftStore(folder).load(HERS, ALICE) == DRAFT
+
+
+def test_each_browser_has_one_and_sees_no_other(store):
+    store.save(HERS, DRAFT)
+    assert store.load(OTHER, ALICE) is None
+    assert store.load(OTHER, None) is None
+    store.save(OTHER, Draft("Dog", b"another", {}))
+    assert (store.load(HERS, ALICE), store.load(OTHER, None).name) == (DRAFT, "Dog")
+
+
+def test_the_disk_does_not_tell_which_browser_a_draft_is_of(store, folder):
+    store.save(HERS, DRAFT)
+    assert not [path for path in folder.rglob("*") if HERS in str(path)]
+    assert not [path for path in files(folder) if HERS.encode() in path.read_bytes()]
+
+
+def test_somebody_elses_is_not_shown_and_is_deleted(store, folder):
+    store.save(HERS, DRAFT)
+    assert store.load(HERS, BOB) is None
+    assert files(folder) == []
+    assert store.load(HERS, ALICE) is None
+
+
+@pytest.mark.parametrize(("owner", "person"), [(None, ALICE), (ALICE, None), (None, None)])
+def test_a_draft_comes_along_when_somebody_signs_in_and_when_a_sign_in_has_run_out(store, owner, person):
+    store.save(HERS, draft := Draft("Rain", b"the sound", {}, owner))
+    assert store.load(HERS, person) == draft
+
+
+def test_after_a_day_it_is_gone(store, clock, folder):
+    store.save(HERS, DRAFT)
+    clock.later = KEPT_FOR_S - 60
+    assert store.load(HERS, ALICE) == DRAFT
+    clock.later = KEPT_FOR_S + 60
+    assert store.load(HERS, ALICE) is None
+    assert files(folder) == []
+
+
+def test_what_nobody_comes_back_for_is_deleted_when_others_save(store, clock, folder):
+    store.save(HERS, DRAFT)
+    clock.later = KEPT_FOR_S + 60
+    store.save(OTHER, Draft("Dog", b"another", {}))
+    assert b"the sound" not in [file.read_bytes() for file in files(folder)]
+
+
+def test_another_clip_replaces_the_bytes_of_the_last_one(store, folder):
+    store.save(HERS, DRAFT)
+    store.save(HERS, Draft("Dog", b"another", {}, ALICE))
+    assert store.load(HERS, ALICE).data == b"another"
+    assert b"the sound" not in [file.read_bytes() for file in files(folder)]
+
+
+def test_typing_on_keeps_the_clip_and_the_new_words(store, folder):
+    store.save(HERS, DRAFT)
+    (clip,) = [file for file in files(folder) if file.name != "draft.json"]
+    written = clip.stat().st_ino
+    store.save(HERS, changed := Draft(DRAFT.name, DRAFT.data, {"title": "Rain at night"}, ALICE))
+    assert store.load(HERS, ALICE) == changed
+    assert clip.stat().st_ino == written
+
+
+def test_when_there_is_no_room_the_oldest_goes(folder, clock):
+    import os
+
+    store = DraftStore(folder, clock, most_bytes=2500)
+    for age, browser in ((30, "x" * 43), (20, "y" * 43), (10, "z" * 43)):
+        store.save(browser, Draft(browser, browser.encode() * 20, {}))
+        for path in files(folder / hashlib.sha256(browser.encode()).hexdigest()):
+            os.utime(path, (time.time() - age, time.time() - age))
+    assert [bool(store.load(browser * 43, None)) for browser in "xyz"] == [False, True, True]
+
+
+def test_forgotten_is_forgotten(store, folder):
+    store.save(HERS, DRAFT)
+    store.forget(HERS)
+    assert (store.load(HERS, ALICE), files(folder)) == (None, [])
+    store.forget(HERS)
+
+
+def tampered(facts: dict) -> list[bytes]:
+    other = [{"sha256": "../" + facts["sha256"]}, {"sha256": 5}, {"form": ["x"]}, {"time": "soon"}, {"owner": "alice"}, {"name": None}]
+    without = [{name: value for name, value in facts.items() if name != missing} for missing in facts]
+    whole = [json.dumps(one).encode() for one in [*[facts | change for change in other], *without, [], "x", None]]
+    return [*whole, json.dumps(facts).encode()[:40], b"", b"\xff\xfe"]
+
+
+def test_torn_and_tampered_files_are_no_draft(store, folder):
+    store.save(HERS, DRAFT)
+    (path,) = folder.rglob("draft.json")
+    for content in tampered(json.loads(path.read_bytes())):
+        path.write_bytes(content)
+        assert store.load(HERS, ALICE) is None, content
+        store.save(HERS, DRAFT)
+        assert store.load(HERS, ALICE) == DRAFT
+
+
+def test_a_clip_that_was_changed_on_the_disk_is_no_draft(store, folder):
+    store.save(HERS, DRAFT)
+    (clip,) = [file for file in files(folder) if file.name != "draft.json"]
+    clip.write_bytes(b"another sound")
+    assert store.load(HERS, ALICE) is None
+
+
+def test_strange_files_beside_the_drafts_do_no_harm(store, folder):
+    folder.mkdir()
+    (folder / ".DS_Store").write_bytes(b"x")
+    store.save(HERS, DRAFT)
+    assert store.load(HERS, ALICE) == DRAFT
+
+
+def test_a_browser_without_cookies_keeps_nothing(connected, own_workspace, bark):
+    bark.open(connected)
+    assert not (own_workspace / "drafts").exists()
+
+
+def test_another_browser_is_not_offered_the_draft(connected, sign_in, bark, browser_sends, new_session):
+    sign_in("alice")
+    bark.open(connected)
+    assert drafts.store().load(browser_sends["cookies"]["earmark-browser"], None)
+    browser_sends["cookies"]["earmark-browser"] = OTHER
+    assert "working on" not in new_session.text()
+
+
+def test_after_a_sign_out_the_next_person_at_the_browser_gets_nothing(connected, sign_in, bark, new_session, own_workspace):
+    sign_in("alice")
+    bark.open(connected)
+    connected.text_input(key=bark.key("title")).set_value("My secret").run()
+    connected.button(key="sign-out").click().run()
+    connected.run()
+    assert files(own_workspace / "drafts") == []
+    assert "My secret" not in [one.value for one in connected.text_input]
+    sign_in("bob")
+    assert "working on" not in new_session.text()
+
+
+def test_a_second_window_does_not_bring_the_draft_back_for_the_next_person(connected, sign_in, bark, new_session, own_workspace):
+    """Alice signs out in one window; the other one, with her clip in it, is drawn again before and after bob has signed in."""
+    sign_in("alice")
+    bark.open(connected)
+    other = new_session.open()
+    other.button(key="sign-out").click().run()
+    connected.text_input(key=bark.key("title")).set_value("My secret").run()
+    sign_in("bob")
+    assert "working on" not in new_session.text()
+    connected.run()
+    assert not connected.text_input
+    assert "working on" not in new_session.text()
+
+
+def test_a_draft_comes_along_through_a_sign_in(connected, sign_in, bark, browser_sends, new_session):
+    browser_sends["cookies"]["earmark-browser"] = HERS
+    bark.open(connected)
+    connected.text_input(key=bark.key("title")).set_value("A dog").run()
+    sign_in("alice", browser=HERS)
+    page = new_session.open()
+    assert page.text_input(key=bark.key("title")).value == "A dog"
