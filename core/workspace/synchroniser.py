@@ -40,13 +40,18 @@ class Synchroniser:
         pause = self.every_s
         while not self._stopping.is_set():
             self.workspace.posted.clear()
+            waiting = self._waiting()
             try:
                 self.workspace.flush()
                 self.workspace.mirror()
                 pause = self.every_s
             except WorkspaceError:
-                pause = min(2 * pause, SLOWEST_S)
+                pause = self.every_s if self._waiting() < waiting else min(2 * pause, SLOWEST_S)
             self.workspace.posted.wait(pause)
+
+    def _waiting(self) -> int:
+        sharing = self.workspace.sharing()
+        return sharing.waiting if sharing else 0
 
     def __enter__(self) -> Self:
         self.start()

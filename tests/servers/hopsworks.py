@@ -373,7 +373,11 @@ class Handler(BaseHTTPRequestHandler):
     def serve(self):
         raw, _, query = self.path.partition("?")
         segments = [unquote(part) for part in raw.removeprefix(API).split("/")]
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length)
+        if len(body) < length:  # the client died in the middle
+            self.close_connection = True
+            return
         request = Request(self.command, segments, parse_qs(query, keep_blank_values=True), self.headers, body)
         double, entry = self.double, Logged(self.command, request.path)
         double.requests.append(entry)

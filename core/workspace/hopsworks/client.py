@@ -159,6 +159,9 @@ class Project:
 
         Raises `Torn` if the path holds other bytes; it is then never going to hold these.
         """
+        self._patiently(self._create, path, data)
+
+    def _create(self, path: str, data: bytes) -> None:
         folder, name = path.rsplit("/", 1)
         failure: HopsworksError | None = None
         try:
@@ -352,6 +355,8 @@ def _session() -> requests.Session:
 
 def _login(account: Account) -> Any:
     """Log in, with nothing but the account deciding how. Returns the client's project."""
+    if account.certificate and not account.certificate.is_file():
+        raise Refused(f"There is no certificate file {account.certificate}; correct EARMARK_HOPSWORKS_CERTIFICATE.")
     hopsworks = _client()
     certificates = tempfile.TemporaryDirectory(prefix="earmark-certificates-")
     atexit.register(certificates.cleanup)
