@@ -200,12 +200,6 @@ def open_workspace(settings: "Settings") -> Workspace:
 
 
 def _hopsworks(settings: "Settings") -> Workspace:
-    from core.workspace.hopsworks import Account, HopsworksWorkspace
+    from core.workspace.hopsworks import HopsworksWorkspace, account_of
 
-    if not settings.hopsworks_project or settings.hopsworks_api_key is None:
-        raise WorkspaceError("EARMARK_HOPSWORKS_HOST is set, but EARMARK_HOPSWORKS_PROJECT or EARMARK_HOPSWORKS_API_KEY is not.")
-    account = Account(
-        settings.hopsworks_host, settings.hopsworks_project, settings.hopsworks_api_key, settings.hopsworks_port,
-        settings.hopsworks_certificate, settings.hopsworks_verify,
-    )  # fmt: skip
-    return HopsworksWorkspace(settings.workspace_folder, account, settings.hopsworks_folder, settings.hopsworks_seed)
+    return HopsworksWorkspace(settings.workspace_folder, account_of(settings), settings.hopsworks_folder, settings.hopsworks_seed)

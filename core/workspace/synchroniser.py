@@ -1,11 +1,13 @@
 """The one thread of a server that keeps a shared workspace up to date: it sends what waits and takes over what is new."""
 
+import logging
 import threading
 from types import TracebackType
 from typing import Self
 
 from core.workspace import Workspace, WorkspaceError
 
+logger = logging.getLogger(__name__)
 EVERY_S = 5.0
 SLOWEST_S = 60.0
 
@@ -47,6 +49,9 @@ class Synchroniser:
                 pause = self.every_s
             except WorkspaceError:
                 pause = self.every_s if self._waiting() < waiting else min(2 * pause, SLOWEST_S)
+            except Exception:  # a mistake of ours must not end the thread that everybody's saves depend on
+                logger.exception("A round of synchronising failed; the next follows in %d s", SLOWEST_S)
+                pause = SLOWEST_S
             self.workspace.posted.wait(pause)
 
     def _waiting(self) -> int:

@@ -19,8 +19,9 @@ import numpy as np
 
 from core.id2prediction import Event, EventError, ModelRef, from_seed_format, to_seed_format
 from core.model.bundle import Bundle
+from core.settings import Settings
 from core.workspace import BEST_BY, Run, Sharing, WorkspaceError
-from core.workspace.hopsworks.client import Account, Away, HopsworksError, Missing
+from core.workspace.hopsworks.client import Account, Away, HopsworksError, Missing, connect
 from core.workspace.hopsworks.disk import passing_disk
 from core.workspace.hopsworks.home import Home
 from core.workspace.hopsworks.log import SharedLog
@@ -34,6 +35,25 @@ SETTLE_FOR_S = 300
 RETRY_S = 0.5
 FEWEST_FILES_IN_A_SEGMENT = 100
 DERIVED = "id2prediction.json"
+
+
+def account_of(settings: Settings) -> Account:
+    """What the settings say about Hopsworks. Raises `WorkspaceError` if something is missing."""
+    if not settings.hopsworks_project or settings.hopsworks_api_key is None:
+        raise WorkspaceError("EARMARK_HOPSWORKS_HOST is set, but EARMARK_HOPSWORKS_PROJECT or EARMARK_HOPSWORKS_API_KEY is not.")
+    return Account(
+        settings.hopsworks_host, settings.hopsworks_project, settings.hopsworks_api_key, settings.hopsworks_port,
+        settings.hopsworks_certificate, settings.hopsworks_verify,
+    )  # fmt: skip
+
+
+def look_at(settings: Settings) -> Sharing:
+    """Open the project and look, without changing anything there or here. Raises `WorkspaceError` with what is in the way."""
+    connect(account_of(settings)).names(settings.hopsworks_folder.split("/")[0])
+    folder = settings.workspace_folder
+    if not (folder / "index.sqlite").exists():
+        return Sharing(0, warning=passing_disk(folder))
+    return HopsworksWorkspace(folder, account_of(settings), settings.hopsworks_folder).sharing()
 
 
 class HopsworksWorkspace(LocalWorkspace):

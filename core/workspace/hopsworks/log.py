@@ -29,7 +29,7 @@ AT_ONCE = 8
 FILES_PER_TRANSACTION = 200
 DAYS_LISTED_AGAIN = timedelta(days=2)
 """A file goes into the folder of today or yesterday, by its writer's clock; so far back a new one may appear."""
-SWEEP_EVERY_S = 600
+SWEEP_EVERY_S = 3600
 TORN_FOR_S = 3600
 """A file that is incomplete for longer than this will not be completed; it is reported."""
 MIRRORED_NOTE = "mirrored"
@@ -95,6 +95,9 @@ class SharedLog:
             raise
         except HopsworksError as error:
             self.stuck[parcel.path] = str(error)
+            return 0
+        except OSError as error:
+            self.stuck[parcel.path] = f"{parcel.medium}, which waits to be sent, cannot be read on this machine ({error.strerror})."
             return 0
         self._is_there(parcel)
         return 1
