@@ -1,12 +1,18 @@
-"""The server: the Streamlit app and its HTTP routes. `streamlit run streamlit_app.py` starts it."""
+"""The server: the Streamlit app, its HTTP routes and its middleware. `streamlit run streamlit_app.py` starts it."""
 
 from pathlib import Path
 
 import streamlit as st
+from starlette.middleware import Middleware
 
-from app.routes import ROUTES
+from app import routes, sign_in
+from app.browser import BrowserIds
 
-app = st.App(Path(__file__).parent / "app" / "main.py", routes=ROUTES)
+app = st.App(
+    Path(__file__).parent / "app" / "main.py",
+    routes=[*routes.ROUTES, *sign_in.ROUTES],
+    middleware=[Middleware(BrowserIds)],
+)
 
 if __name__ == "__main__":
     app.run()

@@ -5,6 +5,8 @@ from pathlib import Path
 import streamlit as st
 
 from app import session
+from app.leave import leave_for
+from app.sign_in import RETURN_PATHS, login_url
 from core.errors import EarmarkError
 
 PAGES = Path(__file__).resolve().parents[1] / "pages"
@@ -22,5 +24,8 @@ page = st.navigation(
 try:
     session.sign_in_box()
     page.run()
+    if st.session_state.pop("leaving", False):
+        path = f"/{page.url_path}"
+        leave_for(login_url(path if path in RETURN_PATHS else "/"))
 except EarmarkError as error:
     session.show_error(error)

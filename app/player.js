@@ -1,6 +1,8 @@
 const PLAY = "M8 5v14l11-7z", PAUSE = "M6 5h4v14H6zm8 0h4v14h-4z"
 const SPEEDS = [1, 1.5, 2, 0.5, 0.75]
 const STEP_S = 1
+const FINE_STEP_S = 0.1
+const DRAG_PX = 5
 const players = new WeakMap()
 
 function format(seconds) {
@@ -33,6 +35,141 @@ function rowElement({ tag, probability, above, stops }) {
   return row
 }
 
+// Two handles over the picture. What they say is told to `chosen` when a person lets go, not on the way.
+class Selection {
+  constructor(root, player) {
+    const find = selector => root.querySelector(selector)
+    Object.assign(this, {
+      player, box: find(".selection"), before: find(".before"), after: find(".after"), told: find(".told"), line: find(".part"),
+      whole: find(".whole"), handles: [find(".start"), find(".end")], part: [0, 0], active: false,
+    })
+    this.handles.forEach((handle, which) => {
+      handle.onpointerdown = event => this.drag(event, which)
+      handle.onkeydown = event => this.key(event, which)
+      handle.onkeyup = handle.onblur = () => this.settle()
+      handle.ondblclick = () => this.clear()
+    })
+    this.whole.onclick = () => this.clear()
+  }
+
+  show({ selectable, seconds, audio }, chosen) {
+    this.chosen = chosen
+    this.active = !!selectable
+    this.box.hidden = this.line.hidden = !this.active
+    this.player.screen.onpointerdown = this.active ? event => this.drawNew(event) : null
+    this.player.screen.ondblclick = this.active ? () => this.clear() : null
+    if (!this.active) return
+    this.seconds = seconds
+    this.shortest = selectable.shortest
+    const given = JSON.stringify([audio, selectable.start])
+    if (this.given !== given) {
+      this.given = given
+      this.start = selectable.start
+      this.audio = audio
+      this.part = this.last = selectable.current ?? [0, seconds]
+    }
+    this.draw()
+  }
+
+  get chosenPart() {
+    const [from, to] = this.part
+    return this.active && (from > 0 || to < this.seconds) ? this.part : null
+  }
+
+  put(which, at) {
+    const [from, to] = this.part
+    const near = value => Math.round(value * 1000) / 1000
+    this.part = which === 0
+      ? [Math.max(0, Math.min(near(at), to - this.shortest)), to]
+      : [from, at >= this.seconds ? this.seconds : Math.min(this.seconds, Math.max(near(at), from + this.shortest))]
+    this.draw()
+  }
+
+  settle() {
+    const [from, to] = this.part
+    if (this.dragging || (from === this.last[0] && to === this.last[1])) return
+    this.last = this.part
+    this.player.pauseOutside()
+    this.chosen({ audio: this.audio, start: this.start, part: this.chosenPart })
+  }
+
+  clear() {
+    this.part = [0, this.seconds]
+    this.draw()
+    this.settle()
+  }
+
+  drag(event, which) {
+    if (event.button) return
+    event.preventDefault()
+    const handle = this.handles[which]
+    handle.focus({ preventScroll: true })
+    this.follow(handle, event, moved => this.put(which, this.player.share(moved) * this.seconds))
+  }
+
+  // A mouse may also draw a new part over the picture; a finger there scrolls the page.
+  drawNew(event) {
+    this.player.ignoreClick = false
+    if (event.button || event.pointerType === "touch") return
+    const origin = this.player.share(event) * this.seconds, x = event.clientX
+    let drawing = false
+    this.follow(this.player.screen, event, moved => {
+      drawing ||= Math.abs(moved.clientX - x) > DRAG_PX
+      if (!drawing) return
+      this.player.ignoreClick = true
+      const ends = [origin, this.player.share(moved) * this.seconds].sort((a, b) => a - b)
+      this.part = [0, this.seconds]
+      this.put(0, ends[0])
+      this.put(1, ends[1])
+    })
+  }
+
+  follow(element, event, move) {
+    this.dragging = true
+    element.setPointerCapture(event.pointerId)
+    element.addEventListener("pointermove", move)
+    const done = () => {
+      element.removeEventListener("pointermove", move)
+      element.removeEventListener("pointerup", done)
+      element.removeEventListener("pointercancel", done)
+      this.dragging = false
+      this.settle()
+    }
+    element.addEventListener("pointerup", done)
+    element.addEventListener("pointercancel", done)
+  }
+
+  key(event, which) {
+    const step = event.shiftKey ? STEP_S : FINE_STEP_S
+    const steps = { ArrowLeft: -step, ArrowDown: -step, ArrowRight: step, ArrowUp: step, PageDown: -STEP_S, PageUp: STEP_S }
+    if (event.key in steps) this.put(which, this.part[which] + steps[event.key])
+    else if (event.key === "Home") this.put(which, 0)
+    else if (event.key === "End") this.put(which, this.seconds)
+    else if (event.key === "Escape" || event.key === "Delete") this.clear()
+    else if (event.key === " ") this.player.toggle()
+    else return
+    event.preventDefault()
+  }
+
+  draw() {
+    const [from, to] = this.part, share = at => 100 * at / this.seconds + "%"
+    this.handles[0].style.left = this.before.style.width = share(from)
+    this.handles[1].style.left = share(to)
+    this.after.style.width = share(this.seconds - to)
+    this.handles.forEach((handle, which) => {
+      const low = which ? from + this.shortest : 0, high = which ? this.seconds : to - this.shortest
+      handle.setAttribute("aria-valuemin", low.toFixed(2))
+      handle.setAttribute("aria-valuemax", high.toFixed(2))
+      handle.setAttribute("aria-valuenow", this.part[which].toFixed(2))
+      handle.setAttribute("aria-valuetext", this.part[which].toFixed(2) + " seconds")
+    })
+    this.whole.hidden = !this.chosenPart
+    this.told.textContent = this.chosenPart
+      ? `Part from ${from.toFixed(2)} s to ${to.toFixed(2)} s (${(to - from).toFixed(2)} s)`
+      : "Whole sound; drag a handle to choose a part"
+  }
+}
+
 class Player {
   constructor(root) {
     const find = selector => root.querySelector(selector)
@@ -41,17 +178,23 @@ class Player {
       picture: find(".picture"), title: find(".title"), facts: find(".facts"), rows: find(".rows"), axis: find(".axis"),
       playButton: find(".play"), icon: find(".icon"), loop: find(".loop"), speed: find(".speed"), failure: find(".failure"),
     })
+    this.looping = false
+    this.selection = new Selection(root, this)
     this.playButton.onclick = () => this.toggle()
     this.loop.onclick = () => {
-      this.audio.loop = !this.audio.loop
-      this.loop.setAttribute("aria-pressed", this.audio.loop)
+      this.looping = !this.looping
+      this.loop.setAttribute("aria-pressed", this.looping)
+      this.audio.loop = this.looping && !this.selection.chosenPart
     }
     this.speed.onclick = () => {
       this.audio.playbackRate = SPEEDS[(SPEEDS.indexOf(this.audio.playbackRate) + 1) % SPEEDS.length]
       this.speed.textContent = this.audio.playbackRate + "×"
     }
     this.screen.onpointermove = event => { this.hover.style.left = 100 * this.share(event) + "%" }
-    this.screen.onclick = event => this.seek(this.share(event) * this.seconds)
+    this.screen.onclick = event => {
+      if (!this.ignoreClick) this.seek(this.share(event) * this.seconds)
+      this.ignoreClick = false
+    }
     this.screen.onkeydown = event => this.key(event)
     this.audio.onplay = () => {
       window.earmarkPlaying?.audio !== this.audio && window.earmarkPlaying?.audio.pause()
@@ -60,8 +203,15 @@ class Player {
       this.draw()
       this.follow()
     }
-    this.audio.onpause = this.audio.onended = () => this.draw()
-    this.audio.ontimeupdate = () => this.draw()
+    this.audio.onpause = () => this.draw()
+    this.audio.onended = () => {
+      this.keepInside()
+      this.draw()
+    }
+    this.audio.ontimeupdate = () => {
+      this.keepInside()
+      this.draw()
+    }
     this.audio.onerror = () => {
       this.failure.textContent = "This sound cannot be played in this browser."
       this.failure.hidden = false
@@ -69,7 +219,7 @@ class Player {
     }
   }
 
-  show(data) {
+  show(data, chosen) {
     this.seconds = data.seconds || 0.001
     if (this.source !== data.audio) {
       this.source = this.audio.src = data.audio
@@ -89,6 +239,8 @@ class Player {
       label.style.bottom = 100 * height + "%"
       return label
     }))
+    this.selection.show({ ...data, seconds: this.seconds }, chosen)
+    this.audio.loop = this.looping && !this.selection.chosenPart
     this.draw()
   }
 
@@ -98,7 +250,25 @@ class Player {
   }
 
   toggle() {
-    this.audio.paused ? this.audio.play().catch(() => {}) : this.audio.pause()
+    if (!this.audio.paused) return this.audio.pause()
+    const part = this.selection.chosenPart, at = this.audio.currentTime
+    if (part && (at < part[0] || at >= part[1] || this.audio.ended)) this.seek(part[0])
+    this.audio.play().catch(() => {})
+  }
+
+  // With a part chosen, playing ends where it ends, or begins anew there.
+  keepInside() {
+    const part = this.selection.chosenPart
+    if (!part || (this.audio.paused && !this.audio.ended) || (this.audio.currentTime < part[1] && !this.audio.ended)) return
+    if (!this.looping) this.audio.pause()
+    this.audio.currentTime = part[0]
+    if (this.looping && this.audio.paused) this.audio.play().catch(() => {})
+  }
+
+  pauseOutside() {
+    const part = this.selection.chosenPart, at = this.audio.currentTime
+    this.audio.loop = this.looping && !part
+    if (part && (at < part[0] || at >= part[1])) this.audio.pause()
   }
 
   seek(seconds) {
@@ -122,6 +292,7 @@ class Player {
 
   follow() {
     if (this.audio.paused) return
+    this.keepInside()
     this.draw()
     requestAnimationFrame(() => this.follow())
   }
@@ -136,12 +307,10 @@ class Player {
   }
 }
 
-export default function ({ data, parentElement }) {
+export default function ({ data, parentElement, setStateValue }) {
   if (!players.has(parentElement)) players.set(parentElement, new Player(parentElement))
   const player = players.get(parentElement)
-  player.show(data)
-  return () => {
-    player.audio.pause()
-    players.delete(parentElement)
-  }
+  player.show(data, part => setStateValue("selection", part))
+  // Streamlit also calls this when two reruns follow each other closely: only a player that is really gone falls silent.
+  return () => setTimeout(() => player.audio.isConnected || player.audio.pause())
 }

@@ -1,5 +1,7 @@
 """One sound on the monitor: heard, seen, corrected, undone. Each editor remembers the state that its person was shown."""
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from app import session
@@ -7,9 +9,13 @@ from app.player import Heard, player
 from app.routes import media_url
 from app.tag_editor import edited, tag_editor
 from app.text import ago, clock, plain
+from core.freesound.terms import license_name, own_page, wish_in_words
 from core.id2prediction import Event, SoundState, overruled, review, undo
+from core.people import shown_name
+from core.tags import clean
 from core.workspace import WorkspaceError
 
+MOST_TAGS_SHOWN = 30
 FAINTEST_GUESS = 0.05  # fainter ones are noise; the player lists them all the same
 
 
@@ -28,6 +34,7 @@ def _card(sound_id: str, vocabulary: list[str]) -> None:
     listen, correct = st.columns([3, 2], gap="medium")
     with listen:
         _player(state)
+        _uploader(state)
     with correct:
         _editor(state, vocabulary)
 
@@ -52,8 +59,32 @@ def _player(state: SoundState) -> None:
 def _facts(state: SoundState) -> str:
     sound = state.sound
     channels = {0: "", 1: "mono", 2: "stereo"}.get(sound.channels, f"{sound.channels} channels")
-    parts = [sound.author and f"by {sound.author}", clock(sound.seconds), sound.container, channels, sound.license, ago(state.arrived)]
+    parts = [sound.author and f"by {sound.author}", clock(sound.seconds), sound.container, channels]
+    parts += [license_name(sound.license), sound.category, ago(state.arrived)]
     return " · ".join(part for part in parts if part)
+
+
+def _uploader(state: SoundState) -> None:
+    """What the uploader says of the sound: tags, a wish, and where to find it. All of it is text from outside."""
+    sound, wish = state.sound, wish_in_words(state.sound.gen_ai_preference)
+    page = own_page(sound.url, session.settings().freesound_api)
+    if not (sound.tags or wish or page):
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"uploader-{state.sound_id.replace(':', '-')}"):
+        if sound.tags:
+            st.caption(f":material/sell: The uploader's tags: {_with_ours_in_bold(sound.tags, state)}")
+        if wish:
+            st.caption(f":material/smart_toy: For training generative models: {plain(wish)}")
+        if page:
+            st.link_button("On Freesound", page, type="tertiary", icon=":material/open_in_new:")
+
+
+def _with_ours_in_bold(tags: tuple[str, ...], state: SoundState) -> str:
+    """The uploader's tags as Markdown, those that the model suggests too in bold."""
+    ours = set(clean(one.tag for one in state.suggestions if one.above_threshold).tags)
+    shown = [f"**{plain(tag)}**" if ours & set(clean([tag]).tags) else plain(tag) for tag in tags[:MOST_TAGS_SHOWN]]
+    more = f" and {len(tags) - MOST_TAGS_SHOWN} more" if len(tags) > MOST_TAGS_SHOWN else ""
+    return ", ".join(shown) + more
 
 
 def _heard(state: SoundState) -> Heard | None:
@@ -77,9 +108,12 @@ def _editor(now: SoundState, vocabulary: list[str]) -> None:
     guesses = [one for one in now.suggestions if one.tag not in shown.tags and one.probability >= FAINTEST_GUESS]
     edit = tag_editor(_editor_key(shown), shown.tags, vocabulary, guesses, version=shown.last.event_id, disabled=bool(may_not))
     if shown.last.event_id != now.last.event_id:
-        st.caption(f":material/group: {plain(now.last.actor)} has changed this sound since; your changes will be laid over theirs.")
+        st.caption(
+            f":material/group: {plain(shown_name(now.last.actor))} has changed this sound since; your changes will be laid over theirs."
+        )
     if not may_not:
         _buttons(now, changed=edit.changed)
+        _name_question(now.sound_id)
     _status(now)
 
 
@@ -112,7 +146,7 @@ def _buttons(now: SoundState, *, changed: bool) -> None:
             disabled=last is None,
             on_click=_undo,
             args=(sound_id, last.event_id if last else ""),
-            help=f"Take back the review by {plain(last.actor)}" if last else "Nothing to take back",
+            help=f"Take back the review by {plain(shown_name(last.actor))}" if last else "Nothing to take back",
         )
 
 
@@ -123,7 +157,7 @@ def _status(now: SoundState) -> None:
     last = now.last_review
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if last:
-            st.caption(f":material/verified: Reviewed by {plain(last.actor)}, {ago(last.time)}")
+            st.caption(f":material/verified: Reviewed by {plain(shown_name(last.actor))}, {ago(last.time)}")
         elif now.tags:
             st.caption(":material/auto_awesome: Suggested, not reviewed" if now.model else ":material/file_open: Imported, not reviewed")
         else:
@@ -135,7 +169,7 @@ def _status(now: SoundState) -> None:
 
 def _in_words(event: Event) -> str:
     """An event as half a sentence of Markdown."""
-    payload, actor = event.payload, plain(event.actor)
+    payload, actor = event.payload, plain(shown_name(event.actor))
     if event.kind == "predicted":
         tags = ", ".join(f"{plain(one.tag)} {one.probability:.0%}" for one in payload.top)
         return f"{plain(str(payload.model))} heard {tags}"
@@ -187,9 +221,9 @@ def _save(sound_id: str, accept: bool = False) -> None:
     """Write what the person decided as a reviewed event and say what was stored."""
     shown: SoundState | None = st.session_state.get(f"shown-{sound_id}")
     viewer = session.viewer()
-    if shown is None or viewer.may_not_edit:
+    if shown is None or _refused(sound_id, viewer) or _asked_for_name(sound_id, viewer, _save, accept):
         return
-    event = review(shown, _tags_in_editor(shown), viewer.name, accept=accept)
+    event = review(shown, _tags_in_editor(shown), viewer.actor, accept=accept)
     if event is None:
         st.session_state[_note_key(sound_id)] = "Nothing was changed, so nothing was saved."
         return
@@ -199,15 +233,45 @@ def _save(sound_id: str, accept: bool = False) -> None:
     contradicted = overruled(event, session.workspace().events(sound_id))
     note = f":green[Saved:] {plain(_decisions_in_words(event.payload.decisions))}"
     for one in contradicted:
-        note += f"  \n:orange[{plain(one.event.actor)} had {one.verdict} {plain(one.tag)} meanwhile; yours, the later one, counts.]"
+        note += (
+            f"  \n:orange[{plain(shown_name(one.event.actor))} had {one.verdict} {plain(one.tag)} meanwhile; yours, the later one, counts.]"
+        )
     st.session_state[_note_key(sound_id)] = note
+
+
+def _refused(sound_id: str, viewer: session.Viewer) -> bool:
+    """Whether the viewer may not edit; the card says why."""
+    if viewer.may_not_edit:
+        st.session_state[_note_key(sound_id)] = f":red[Not saved.] {plain(viewer.may_not_edit)}"
+    return bool(viewer.may_not_edit)
+
+
+def _asked_for_name(sound_id: str, viewer: session.Viewer, then: Callable, *arguments) -> bool:
+    """Whether the viewer has no name yet: the card asks for it, and goes on from there."""
+    if not viewer.actor:
+        st.session_state[f"unnamed-{sound_id}"] = (then, arguments)
+    return not viewer.actor
+
+
+def _name_question(sound_id: str) -> None:
+    if f"unnamed-{sound_id}" not in st.session_state:
+        return
+    with st.form(f"name-{sound_id}"):
+        st.text_input("Under which name shall corrections be kept here? (Asked once.)", key=f"own-name-{sound_id}", max_chars=60)
+        st.form_submit_button("Keep it and go on", type="primary", on_click=_named, args=(sound_id,))
+
+
+def _named(sound_id: str) -> None:
+    if session.keep_name(st.session_state.get(f"own-name-{sound_id}", "")):
+        then, arguments = st.session_state.pop(f"unnamed-{sound_id}")
+        then(sound_id, *arguments)
 
 
 def _undo(sound_id: str, event_id: str) -> None:
     state, viewer = session.workspace().sound(sound_id), session.viewer()
-    if state is None or viewer.may_not_edit:
+    if state is None or _refused(sound_id, viewer) or _asked_for_name(sound_id, viewer, _undo, event_id):
         return
-    if _append(sound_id, undo(state, event_id, viewer.name)):
+    if _append(sound_id, undo(state, event_id, viewer.actor)):
         st.session_state.pop(f"shown-{sound_id}", None)
         st.session_state[_note_key(sound_id)] = "Taken back."
 

@@ -1,19 +1,25 @@
 """Who is looking, and the things that all sessions of the server share."""
 
 import gc
-import os
-import threading
 from dataclasses import dataclass
-from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import streamlit as st
 
+from app import browser
 from app.text import plain
 from core.errors import EarmarkError
+from core.files import write_atomic
+from core.freesound.client import FreesoundClient, client_from
+from core.freesound.oauth import OAuthClient
+from core.freesound.publishing import Publisher
+from core.freesound.sign_ins import NotSignedIn, SignIns
 from core.id2prediction import ModelRef
 from core.model import bundle as bundles
-from core.settings import Settings
+from core.people import Person, local_actor
+from core.settings import Settings, is_loopback
 from core.settings import settings as read_once
 from core.tagging import model_in_force
 from core.workspace import Workspace, open_workspace
@@ -21,15 +27,24 @@ from core.workspace import Workspace, open_workspace
 if TYPE_CHECKING:
     from core.model.tagger import Tagger
 
-NAME_KEY = "curator_name"
+FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip")
+"""Headers that a proxy leaves behind."""
 
 
 @dataclass(frozen=True)
 class Viewer:
-    """Who is looking: the `name` that edits are recorded under, and why they may not edit, if they may not."""
+    """Who is looking, and why they may not do things, where they may not: each reason is a sentence for them.
+
+    `actor` is what their edits are recorded under; it is empty for somebody on this machine who has not been asked for a name yet.
+    """
 
     name: str
+    actor: str
+    person: Person | None
     may_not_edit: str = ""
+    may_not_publish: str = ""
+    may_not_run: str = ""
+    is_visitor: bool = False
 
 
 @st.cache_resource(show_spinner=False)
@@ -42,12 +57,6 @@ def settings() -> Settings:
 def workspace() -> Workspace:
     """The workspace. Raises `WorkspaceError`."""
     return open_workspace(settings())
-
-
-@st.cache_resource(show_spinner=False)
-def inference_slots() -> threading.BoundedSemaphore:
-    """At most as many clips are listened to at once as there are cores; the rest wait their turn."""
-    return threading.BoundedSemaphore(os.cpu_count() or 1)
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)
@@ -83,39 +92,138 @@ def _vocabulary(name: str, version: int, fingerprint: str) -> tuple[str, ...]:
         return ()
 
 
+@st.cache_resource(show_spinner=False)
+def freesound() -> FreesoundClient | None:
+    """The Freesound client, if there is a key."""
+    return client_from(settings()) if settings().freesound_api_key else None
+
+
+@st.cache_resource(show_spinner=False)
+def sign_ins() -> SignIns | None:
+    """Who is signed in where, if signing in is set up."""
+    chosen, client = settings(), freesound()
+    if client is None or not chosen.can_sign_in:
+        return None
+    oauth = OAuthClient(chosen.freesound_client_id, client.api_key, chosen.freesound_api)
+    return SignIns(chosen.workspace_folder / "people.sqlite", oauth, client)
+
+
+@st.cache_resource(show_spinner=False)
+def publisher() -> Publisher:
+    """What publishes for signed-in people. Only to be asked for where `sign_ins` is set up."""
+    client = freesound()
+    if client is None:
+        raise NotSignedIn("Publishing is not set up on this server.")
+    return Publisher(settings().workspace_folder / "publications", client, workspace())
+
+
 def viewer() -> Viewer:
-    """Who is looking. On this machine alone anybody may edit; on any other address nobody may, as nobody can sign in yet."""
-    name = st.session_state.get(NAME_KEY) or settings().curator
-    if listens_only_here():
-        return Viewer(name)
-    return Viewer(name, "This server can be reached from other machines and has no sign-in, so nothing can be changed here.")
+    """Who is looking. Asked anew by every handler: what a page hides, a message to the server could still ask for."""
+    people, own_id = sign_ins(), browser.browser_id()
+    person = people.person(own_id) if people else None
+    here = on_this_machine()
+    name = person.name if person else own_name() if here else "visitor"
+    return Viewer(
+        name=name,
+        actor=person.actor if person else local_actor(name),
+        person=person,
+        may_not_edit="" if here else _missing_role(person, (*settings().curators, *settings().maintainers), "curator", "correct tags"),
+        may_not_publish="" if person else _sign_in_first("publish"),
+        may_not_run="" if here else _missing_role(person, settings().maintainers, "maintainer", "do that"),
+        is_visitor=not here and person is None,
+    )
 
 
-def listens_only_here() -> bool:
-    """Whether the server's address is this machine's loopback."""
-    address = st.get_option("server.address") or ""
-    if address == "localhost":
-        return True
-    try:
-        return ip_address(address).is_loopback
-    except ValueError:
+def _missing_role(person: Person | None, holders: tuple[int, ...], role: str, deed: str) -> str:
+    if person is None:
+        return _sign_in_first(deed)
+    if person.user_id in holders:
+        return ""
+    return f"Only {role}s can {deed} here. Your Freesound user id, to be added to them, is {person.user_id}."
+
+
+def _sign_in_first(deed: str) -> str:
+    if sign_ins() is None:
+        return f"Signing in with Freesound is not set up on this server, so nobody can {deed} here."
+    return f"Sign in with Freesound to {deed}."
+
+
+def on_this_machine() -> bool:
+    """Whether only somebody at this very machine can be looking: then everybody may edit the local workspace.
+
+    The server must listen on loopback and be told of no public address, and the request must show no trace of a proxy or of a
+    foreign name that was pointed at this machine.
+    """
+    public = urlsplit(settings().public_url or "http://localhost").hostname or ""
+    if browser.exposed().is_set() or not is_loopback(st.get_option("server.address") or "") or not is_loopback(public):
         return False
+    headers = st.context.headers
+    host = urlsplit(f"//{headers.get('Host') or 'localhost'}").hostname or ""
+    return is_loopback(host) and not any(headers.get(name) for name in FORWARDED)
+
+
+def own_name() -> str:
+    """The name of whoever works on this machine; empty until they have been asked."""
+    if settings().curator:
+        return settings().curator
+    try:
+        return local_actor(_name_file().read_text("utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def keep_name(name: str) -> bool:
+    """Remember the name of whoever works on this machine; False if there is nothing in it."""
+    if not local_actor(name) or not on_this_machine():
+        return False
+    write_atomic(_name_file(), local_actor(name).encode())
+    return True
+
+
+def _name_file() -> Path:
+    return settings().workspace_folder / "name.txt"
 
 
 def sign_in_box() -> None:
-    """The sidebar's note on who is editing."""
+    """The sidebar's note on who is looking and what they may do."""
+    who = viewer()
     with st.sidebar:
-        if viewer().may_not_edit:
-            st.caption(viewer().may_not_edit)
-        else:
-            st.text_input(
-                "Your name",
-                value=settings().curator,
-                key=NAME_KEY,
-                max_chars=60,
-                persist_state="session",
-                help="Your corrections are kept under this name.",
-            )
+        if who.person:
+            st.markdown(f":material/account_circle: **{plain(who.name)}** on Freesound")
+            st.button("Sign out", key="sign-out", type="tertiary", icon=":material/logout:", on_click=sign_out)
+        elif sign_ins() is not None:
+            st.button("Sign in with Freesound", key="sign-in", icon=":material/login:", on_click=go_to_sign_in)
+        if who.may_not_edit:
+            st.caption(who.may_not_edit)
+        elif not who.person and not settings().curator:
+            _own_name_box(who.name)
+
+
+def _own_name_box(name: str) -> None:
+    if not name:
+        return
+    with st.popover(f"Corrections by {plain(name)}", type="tertiary", icon=":material/edit:"), st.form("own-name", border=False):
+        st.text_input("Keep them under another name", key="new_name", max_chars=60)
+        st.form_submit_button("Change", on_click=_rename)
+
+
+def _rename() -> None:
+    keep_name(st.session_state.get("new_name", ""))
+
+
+def go_to_sign_in() -> None:
+    """Leave for Freesound at the end of this run, when everything typed so far has been kept."""
+    st.session_state.leaving = True
+
+
+def sign_out() -> None:
+    """End the sign-in of this browser, and forget its draft: the next person may sit there."""
+    from app import drafts
+
+    people, own_id = sign_ins(), browser.browser_id()
+    if people and own_id:
+        people.sign_out(own_id)
+        drafts.forget()
 
 
 def show_error(error: EarmarkError) -> None:

@@ -30,14 +30,15 @@ def tag_editor(
     *,
     version: str = "",
     disabled: bool = False,
+    begun: Sequence[str] | None = None,
 ) -> Edit:
     """Chips with today's `tags`; typing searches `vocabulary`, and anything else may be typed as well.
 
     Any number of chips is allowed, so adding a tag never drops another, and what was typed but not confirmed counts when the
     field is left. `guesses` are offered at a click. `key` must belong to one sound, `version` to what was there (`tags`): with
-    another version the chips start anew.
+    another version the chips start anew. `begun` are chips from an earlier page, to go on with where nobody has touched these.
     """
-    chips = _chips(key, tags, version)
+    chips = _chips(key, tags if begun is None else begun, version)
     _COMPONENT(
         key=key,
         data={

@@ -1,7 +1,6 @@
 """What is configured, what is missing, and what works without it."""
 
 import importlib.metadata
-import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from core.errors import EarmarkError
+from core.freesound.client import API
 from core.settings import ROOT, Settings, read_settings, unknown_settings
 
 Health = Literal["good", "absent", "broken"]
@@ -46,7 +46,7 @@ def examine() -> list[Finding]:
     findings += _misspelt()
     findings += _attempt("Sounds", lambda: _sounds(settings))
     findings += _attempt("Workspace", lambda: _workspace(settings))
-    findings += [_freesound(), *_attempt("Hopsworks", lambda: _hopsworks(settings)), _modal()]
+    findings += [_freesound(settings), *_attempt("Hopsworks", lambda: _hopsworks(settings)), _modal()]
     return findings
 
 
@@ -120,10 +120,15 @@ def _short(path: Path) -> str:
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
-def _freesound() -> Finding:
-    if os.environ.get("FREESOUND_API_KEY"):
-        return Finding("absent", "Freesound", "a key is set, but this version does not use it yet; sounds come from the folder.")
-    return Finding("absent", "Freesound", "no FREESOUND_API_KEY. Without it sounds come from the folder; everything else works.")
+def _freesound(settings: Settings) -> Finding:
+    """What the credential is good for. Nothing is asked of Freesound: that would cost a request."""
+    if not (settings.freesound_api_key or settings.freesound_jobs_key):
+        return Finding("absent", "Freesound", "no FREESOUND_API_KEY. Without it sounds come from the folder; everything else works.")
+    who = "a key is set" if settings.freesound_api_key else "only the jobs' own key is set"
+    own = ", and one of the jobs' own" if settings.freesound_api_key and settings.freesound_jobs_key else ""
+    signing = "the client id too: people can sign in" if settings.can_sign_in else "no EARMARK_FREESOUND_CLIENT_ID: nobody can sign in"
+    elsewhere = "" if settings.freesound_api == API else f" (API: {settings.freesound_api})"
+    return Finding("good", "Freesound", f"{who}{own}: new sounds can be read; {signing}{elsewhere}. The key was not tried.")
 
 
 def _hopsworks(settings: Settings) -> Finding:

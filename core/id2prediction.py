@@ -76,7 +76,11 @@ class Suggestion(_Frozen):
 
 
 class Sound(_Frozen):
-    """A sound's metadata as its source gave it; everything here is text from outside."""
+    """A sound's metadata as its source gave it; everything here is text from outside.
+
+    `tags` are the uploader's own, `category` is Freesound's (`Soundscapes: Nature`), `gen_ai_preference` is the uploader's wish
+    about training generative models, as Freesound's API spells it.
+    """
 
     title: str
     source: str
@@ -90,6 +94,8 @@ class Sound(_Frozen):
     description: str = ""
     url: str = ""
     tags: tuple[str, ...] = ()
+    category: str = ""
+    gen_ai_preference: str = ""
 
 
 class Media(_Frozen):

@@ -5,9 +5,14 @@ the labels do not define (no clip, no tag, or tags that all clips or none have) 
 which JSON has no word for.
 """
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+
+from core import tags
 
 CURVE_POINTS = 101
 
@@ -104,6 +109,57 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int = 10) -
     observed = np.bincount(where, truth, bins)[filled] / counts[filled]
     error = float(np.sum(counts[filled] * np.abs(predicted - observed)) / counts.sum())
     return {"ece": error, "predicted": _short(predicted), "observed": _short(observed), "count": counts[filled].tolist()}
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far suggested tags and an uploader's own agree, over `sounds` sounds, as counts that can be added up.
+
+    `suggested`: tags that the model suggested; `given`: the uploader's tags that the model knows, for it cannot be blamed for words
+    that it was never taught; `agreed`: tags that are both.
+    """
+
+    sounds: int = 0
+    suggested: int = 0
+    given: int = 0
+    agreed: int = 0
+
+    def __add__(self, other: "Agreement") -> "Agreement":
+        return Agreement(self.sounds + other.sounds, self.suggested + other.suggested, self.given + other.given, self.agreed + other.agreed)
+
+    @property
+    def precision(self) -> float | None:
+        """The share of the suggested tags that the uploader gave too."""
+        return self.agreed / self.suggested if self.suggested else None
+
+    @property
+    def recall(self) -> float | None:
+        """The share of the uploader's tags in the vocabulary that were suggested."""
+        return self.agreed / self.given if self.given else None
+
+
+def agreement(suggested: Iterable[str], given: Iterable[str], vocabulary: Iterable[str]) -> Agreement:
+    """The agreement on one sound. Tags are compared as Earmark cleans them (`Field Recording` is `field-recording`), else to the
+    letter: `waves` is not `wave`. A sound whose uploader gave none of the model's words counts too: what was suggested there, the
+    uploader did not say."""
+    ours, theirs = _clean(suggested), _clean(given) & _known(tuple(vocabulary))
+    return Agreement(1, len(ours), len(theirs), len(ours & theirs))
+
+
+def agreement_by_tag(suggested: Iterable[str], given: Iterable[str], vocabulary: Iterable[str]) -> dict[str, Agreement]:
+    """The same on one sound for each tag that either side named."""
+    ours, theirs = _clean(suggested), _clean(given) & _known(tuple(vocabulary))
+    return {tag: Agreement(1, int(tag in ours), int(tag in theirs), int(tag in ours & theirs)) for tag in ours | theirs}
+
+
+def _clean(words: Iterable[str]) -> set[str]:
+    return set(tags.clean(words).tags)
+
+
+@lru_cache(maxsize=8)
+def _known(vocabulary: tuple[str, ...]) -> frozenset[str]:
+    """A vocabulary as it is compared; made once, because many sounds share one and it has hundreds of words."""
+    return frozenset(_clean(vocabulary))
 
 
 def _short(values: np.ndarray) -> list[float]:

@@ -2,8 +2,9 @@
 
 import hashlib
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -21,21 +22,25 @@ class SourceError(EarmarkError):
     """A source that cannot be listed."""
 
 
-@dataclass(frozen=True)
-class FoundSound:
-    """A sound that a source has: its id, or the `problem` that keeps it from having one; `name` is for messages."""
+class SourceTrouble(SourceError):
+    """The way to a sound is blocked, which says nothing about the sound: others may be blocked as well."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundSound(ABC):
+    """A sound that a source has: its id, or the `problem` that keeps it from having one; `name` is for messages, and one of its own."""
 
     name: str
     sound_id: str
-    path: Path
     problem: str = ""
 
+    @abstractmethod
     def read(self) -> bytes:
-        """The sound's bytes. Raises `OSError`, and `SourceError` if they are not those that the id was made from."""
-        data = self.path.read_bytes()
-        if self.sound_id.startswith("file:") and self.sound_id != f"file:{hashlib.sha256(data).hexdigest()}":
-            raise SourceError(f"{self.name} was changed while it was looked at; the next run takes it.")
-        return data
+        """The sound's bytes. Raises `OSError`, `SourceError` if they cannot be used, `SourceTrouble` if they cannot be had now."""
+
+    @abstractmethod
+    def describe(self, data: bytes) -> Sound:
+        """The sound's metadata as its source has it; `data` are its bytes."""
 
 
 class Source(Protocol):
@@ -44,10 +49,34 @@ class Source(Protocol):
     name: str
 
     def sounds(self, workspace: Workspace) -> Iterator[FoundSound]:
-        """The sounds there are, best to tag first; `workspace` remembers what need not be read again."""
+        """The sounds there are, best to tag first, looked for only as they are asked for; `workspace` remembers what need not be
+        read again. Raises `EarmarkError` where the source cannot be listed further."""
 
-    def describe(self, found: FoundSound, data: bytes) -> Sound:
-        """The metadata of a sound as this source has it."""
+
+@dataclass(frozen=True, kw_only=True)
+class FoundFile(FoundSound):
+    """A file in the folder that `source` names."""
+
+    path: Path
+    source: str
+
+    def read(self) -> bytes:
+        data = self.path.read_bytes()
+        if self.sound_id != f"file:{hashlib.sha256(data).hexdigest()}":
+            raise SourceError(f"{self.name} was changed while it was looked at; the next run takes it.")
+        return data
+
+    def describe(self, data: bytes) -> Sound:
+        """Title, author and licence that the file carries inside; the file's name where it has no title."""
+        inside = _embedded(data)
+        return Sound(
+            title=inside.get("title") or _printable(Path(self.path.stem)),
+            source=self.source,
+            author=inside.get("artist", ""),
+            license=inside.get("license", "") or inside.get("copyright", ""),
+            description=inside.get("comment", ""),
+            created=_modified(self.path),
+        )
 
 
 class FolderSource:
@@ -72,7 +101,7 @@ class FolderSource:
             return True
         return any(part.startswith(".") for part in path.relative_to(self.folder).parts)
 
-    def sounds(self, workspace: Workspace) -> Iterator[FoundSound]:
+    def sounds(self, workspace: Workspace) -> Iterator[FoundFile]:
         seen: set[str] = set()
         for path in self.files():
             found = self._identify(path, workspace)
@@ -80,32 +109,21 @@ class FolderSource:
                 seen.add(found.sound_id)
                 yield found
 
-    def _identify(self, path: Path, workspace: Workspace) -> FoundSound:
-        name = _printable(path.relative_to(self.folder))
+    def _identify(self, path: Path, workspace: Workspace) -> FoundFile:
+        found = FoundFile(name=_printable(path.relative_to(self.folder)), sound_id="", path=path, source=self.name)
         try:
             facts = path.stat()
             if facts.st_size > self.max_bytes:
-                return FoundSound(name, "", path, f"{name} is {facts.st_size / 1e6:.0f} MB; the limit is {self.max_bytes / 1e6:g} MB.")
+                too_large = f"{found.name} is {facts.st_size / 1e6:.0f} MB; the limit is {self.max_bytes / 1e6:g} MB."
+                return replace(found, problem=too_large)
             key = (_printable(path.resolve()), facts.st_size, facts.st_mtime_ns % LARGEST_INTEGER)
             sound_id = workspace.file_id(*key)
             if sound_id is None:
                 sound_id = f"file:{_sha256(path)}"
                 workspace.remember_file(*key, sound_id)
         except OSError as error:
-            return FoundSound(name, "", path, f"{name} cannot be read: {error.strerror}.")
-        return FoundSound(name, sound_id, path)
-
-    def describe(self, found: FoundSound, data: bytes) -> Sound:
-        """Title, author and licence that the file carries inside; the file's name where it has no title."""
-        inside = _embedded(data)
-        return Sound(
-            title=inside.get("title") or _printable(Path(found.path.stem)),
-            source=self.name,
-            author=inside.get("artist", ""),
-            license=inside.get("license", "") or inside.get("copyright", ""),
-            description=inside.get("comment", ""),
-            created=_modified(found.path),
-        )
+            return replace(found, problem=f"{found.name} cannot be read: {error.strerror}.")
+        return replace(found, sound_id=sound_id)
 
 
 def _printable(path: Path) -> str:

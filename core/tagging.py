@@ -4,17 +4,19 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from core import media
+from core.errors import EarmarkError
 from core.id2prediction import Event, Media, ModelRef, Predicted, RolledOut, Sound, Suggestion, iso, new_event
 from core.model import audio, bundle
 from core.model.audio import AudioError, AudioLimits, Waveform
-from core.sources import FoundSound, Source, SourceError
+from core.sources import FoundSound, Source, SourceError, SourceTrouble
 from core.workspace import NoSuchModel, Run, Workspace
 
 if TYPE_CHECKING:
@@ -28,6 +30,10 @@ AUTOMATIC = "earmark"
 FROM_REGISTRY = "earmark (registry)"
 """The actor of a first rollout of a model that somebody registered; a new starter does not take its place."""
 SAVE_EVERY_S = 1.0
+LOOK_AT_FIRST, LOOK_AT_ONCE = 25, 500  # sounds of which the workspace is asked together: few at first, because few may do
+MOST_FAILURES, MOST_RETRIES = 40, 20  # of a run with a limit; fewer retries than failures, so that each run gets to other sounds
+MOST_TROUBLES = 3
+RUNS_REMEMBERED = 10
 
 ProgressCallback = Callable[[int, int, str], None]
 """Called with (done, total, name of the sound just done)."""
@@ -85,89 +91,155 @@ def tag_new_sounds(
     *,
     model: ModelRef | None = None,
     again: bool = False,
+    new: "NewSounds | None" = None,
     limits: AudioLimits = AudioLimits(),
     workers: int = 1,
     actor: str = AUTOMATIC,
     progress: ProgressCallback | None = None,
 ) -> Run:
-    """Tag the source's sounds that have no prediction yet, at most `limit` of them, and keep a record of the run.
+    """Tag the source's sounds that have no prediction yet, `limit` of them if there are so many, and keep a record of the run.
 
-    With `again`, sounds that only another model version has tagged count as new. `workers` threads listen at once. Stopping it
-    at any moment loses nothing that was saved and repeats nothing: the next run takes what is left. A sound that cannot be
-    heard is skipped with its reason; anything else that goes wrong ends the run, which is recorded as failed. `model` is the
-    version that `tagger` is; where it is not given, the workspace is asked for it.
+    With `again`, sounds that only another model version has tagged count as new; `new` are the new sounds where they were looked
+    for already. `workers` threads listen at once. Stopping it at any moment loses nothing that was saved and repeats nothing: the
+    next run takes what is left. A sound that cannot be heard is skipped with its reason, and with a `limit` another one takes its
+    place, up to `MOST_FAILURES` times; anything else that goes wrong ends the run, which is recorded as failed, and is raised.
+    `model` is the version that `tagger` is; where it is not given, the workspace is asked for it.
     """
     model = model or workspace.push(tagger.bundle)
+    new = new or NewSounds(source, workspace, model if again else None, MOST_RETRIES if limit else None)
     run = Run(run_id=uuid.uuid4().hex, started=iso(datetime.now(UTC)), source=source.name, model=model, actor=actor)
     began = time.monotonic()
     workspace.record_run(run)
-    job = _Job(source, tagger, workspace, model, limits, actor)
-    state = "failed"
+    job = _Job(new, tagger, workspace, model, limits, actor)
+    state = "interrupted"
     try:
-        job.look_for_new(again, limit)
-        job.tag_all(workers, progress or (lambda done, total, name: None))
+        job.tag_new(limit, workers, progress or (lambda done, total, name: None))
         workspace.settle()
         state = "finished"
-    except KeyboardInterrupt:
-        state = "interrupted"
+    except Exception as error:
+        state, job.note = "failed", str(error) if isinstance(error, EarmarkError) else type(error).__name__
         raise
     finally:
         run = replace(
             run, state=state, finished=iso(datetime.now(UTC)), seconds=round(time.monotonic() - began, 2), tagged=job.tagged,
-            known=job.known, skipped=tuple(job.skipped),
+            known=new.known, skipped=(*new.passed_over, *job.skipped), note=job.note,
         )  # fmt: skip
         workspace.record_run(run)
     return run
 
 
-@dataclass(frozen=True)
-class Survey:
-    """What a source has: sounds still `new`, the number already `known`, and those with a problem."""
+class NewSounds:
+    """The sounds of a source that need tagging, looked for only as they are asked for.
 
-    new: tuple[FoundSound, ...]
-    known: int
-    problems: tuple[FoundSound, ...]
+    With `tagged_by`, only what that very model version tagged counts as known. With `retries`, only so many of those that lately
+    could not be used are offered again: were they more than a run attempts, it would never get to the others.
+    Counted so far: `known` sounds, and those `passed_over`, each with its reason.
+    """
+
+    def __init__(self, source: Source, workspace: Workspace, tagged_by: ModelRef | None = None, retries: int | None = None) -> None:
+        self.known = 0
+        self.passed_over: list[tuple[str, str]] = []
+        self.failed_lately = {} if retries is None else _failed_lately(source, workspace)
+        self._source, self._workspace, self._tagged_by, self._retries = source, workspace, tagged_by, retries
+        self._looking = self._look()
+        self._next: list[FoundSound] = []
+        self._error: EarmarkError | None = None
+
+    def any(self) -> bool:
+        """Whether there is one (left). Raises `EarmarkError` if the source cannot be listed."""
+        self._next = self._next or self.take(1)
+        return bool(self._next)
+
+    def take(self, most: int | None = None) -> list[FoundSound]:
+        """The next new sounds, `most` of them or all. What was found before the source failed is handed over first; the next
+        call raises its `EarmarkError`."""
+        if self._error is not None:
+            raise self._error
+        found, self._next = self._next, []
+        try:
+            while (most is None or len(found) < most) and (one := next(self._looking, None)):
+                found.append(one)
+        except EarmarkError as error:
+            if not found:
+                raise
+            self._error = error
+        return found
+
+    def _look(self) -> Iterator[FoundSound]:
+        sounds, size = iter(self._source.sounds(self._workspace)), LOOK_AT_FIRST
+        while some := list(islice(sounds, size)):
+            known = self._workspace.known([one.sound_id for one in some if not one.problem], self._tagged_by)
+            for one in some:
+                if one.problem:
+                    self.passed_over.append((one.name, one.problem))
+                elif one.sound_id in known:
+                    self.known += 1
+                elif self._worth_trying(one):
+                    yield one
+            size = min(2 * size, LOOK_AT_ONCE)
+
+    def _worth_trying(self, one: FoundSound) -> bool:
+        """Whether the sound did not fail lately, or may be tried once more."""
+        if self._retries is None or one.name not in self.failed_lately:
+            return True
+        if self._retries == 0:
+            self.passed_over.append((one.name, self.failed_lately[one.name]))
+            return False
+        self._retries -= 1
+        return True
 
 
-def survey(source: Source, workspace: Workspace, limit: int | None = None, tagged_by: ModelRef | None = None) -> Survey:
-    """Look through a source without listening. With `tagged_by`, only what that very model version tagged counts as known."""
-    found = list(source.sounds(workspace))
-    sounds = [one for one in found if not one.problem]
-    known = workspace.known([one.sound_id for one in sounds], tagged_by)
-    new = [one for one in sounds if one.sound_id not in known]
-    return Survey(tuple(new[:limit]), len(sounds) - len(new), tuple(one for one in found if one.problem))
+def _failed_lately(source: Source, workspace: Workspace) -> dict[str, str]:
+    """Names and reasons that the latest runs from this source skipped."""
+    runs = [run for run in workspace.runs(RUNS_REMEMBERED) if run.source == source.name]
+    return {name: reason for run in reversed(runs) for name, reason in run.skipped}
 
 
 class _Job:
-    """One run's list of sounds and its tally."""
+    """One run's tally."""
 
-    def __init__(self, source: Source, tagger: "Tagger", workspace: Workspace, model: ModelRef, limits: AudioLimits, actor: str) -> None:
-        self.source, self.tagger, self.workspace = source, tagger, workspace
+    def __init__(self, new: NewSounds, tagger: "Tagger", workspace: Workspace, model: ModelRef, limits: AudioLimits, actor: str) -> None:
+        self.new, self.tagger, self.workspace = new, tagger, workspace
         self.model, self.limits, self.actor = model, limits, actor
-        self.new: tuple[FoundSound, ...] = ()
-        self.known, self.tagged = 0, 0
+        self.tagged, self.tried, self.troubles = 0, 0, 0
         self.skipped: list[tuple[str, str]] = []
+        self.note = ""
 
-    def look_for_new(self, again: bool, limit: int | None) -> None:
-        found = survey(self.source, self.workspace, limit, self.model if again else None)
-        self.known = found.known
-        self.skipped += [(one.name, one.problem) for one in found.problems]
-        self.new = found.new[::-1]  # the first comes last, so that it is the newest on the page
+    def tag_new(self, limit: int | None, workers: int, progress: ProgressCallback) -> None:
+        """Tag all new sounds, or go on until `limit` of them are tagged."""
+        while limit is None or self.tagged < limit:
+            if limit is not None and len(self.skipped) >= MOST_FAILURES:
+                self.note = f"Stopped after {len(self.skipped)} sounds that could not be used."
+                return
+            wanted = None if limit is None else limit - self.tagged
+            sounds = self.new.take(wanted)
+            if not sounds:
+                return
+            self._tag(sounds[::-1], workers, progress)  # the first comes last, so that it is the newest on the page
 
-    def tag_all(self, workers: int, progress: ProgressCallback) -> None:
+    def _tag(self, sounds: Sequence[FoundSound], workers: int, progress: ProgressCallback) -> None:
         unsaved: list[Event] = []
-        saved_at = time.monotonic()
+        saved_at, total = time.monotonic(), self.tried + len(sounds)
         try:
-            for done, (found, outcome) in enumerate(_in_threads(self._listen, self.new, workers), start=1):
+            for found, outcome in _in_threads(self._listen, sounds, workers):
+                self.tried += 1
                 if isinstance(outcome, Event):
                     unsaved.append(outcome)
                 else:
-                    self.skipped.append((found.name, str(outcome)))
+                    self._skip(found, outcome)
                 if time.monotonic() - saved_at > SAVE_EVERY_S:
                     unsaved, saved_at = self._save(unsaved), time.monotonic()
-                progress(done, len(self.new), found.name)
+                progress(self.tried, total, found.name)
         finally:
             self._save(unsaved)
+
+    def _skip(self, found: FoundSound, reason: Exception) -> None:
+        """Note why a sound is left out. Raises the reason where it looks as if it held for every sound."""
+        self.skipped.append((found.name, str(reason)))
+        if isinstance(reason, SourceTrouble) and found.name not in self.new.failed_lately:
+            self.troubles += 1
+            if self.troubles >= MOST_TROUBLES:
+                raise reason
 
     def _save(self, events: list[Event]) -> list[Event]:
         self.tagged += self.workspace.append(events, once_per_model=True)
@@ -178,7 +250,7 @@ class _Job:
         try:
             data = found.read()
             waveform = audio.load(data, name=found.name, limits=self.limits)
-            sound = with_facts(self.source.describe(found, data), waveform)
+            sound = with_facts(found.describe(data), waveform)
         except (AudioError, SourceError, OSError) as error:
             return error
         tagging = self.tagger.tag(waveform)

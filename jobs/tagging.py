@@ -9,31 +9,36 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from core import command_line
+from core.freesound.client import FreesoundError, client_from
+from core.freesound.feed import FreesoundSource
 from core.settings import Settings, settings
-from core.sources import FolderSource
-from core.tagging import load_tagger, model_in_force, survey, tag_new_sounds
+from core.sources import FolderSource, Source
+from core.tagging import MOST_RETRIES, NewSounds, load_tagger, model_in_force, tag_new_sounds
 from core.workspace import Run, Workspace, WorkspaceError, open_workspace
 from jobs.schedule import Every, at_home, due_at
 
 console = Console(stderr=True, highlight=False)
 MOST_REASONS_SHOWN = 10
+WORTH_SAYING_S = 5
 RETRY_S, LOOK_AGAIN_S = 600, 3600
 
 
 @click.command()
-@click.option("--limit", type=click.IntRange(1), help="Tag at most so many new sounds.")
+@click.option("--limit", type=click.IntRange(1), help="Tag at most so many new sounds; from Freesound, EARMARK_FEED_LIMIT without it.")
 @click.option("--again", is_flag=True, help="Tag again what only an older model version has tagged.")
+@click.option("--source", type=click.Choice(["folder", "freesound"]), default="folder", show_default=True, help="Where sounds come from.")
 @click.option("--every", type=Every(), help="Stay, and tag whenever so long has passed since the last finished run: 3d, 12h, 30m.")
-def main(limit: int | None, again: bool, every: timedelta | None) -> None:
-    """Tag the new sounds of the configured folder into the workspace."""
+def main(limit: int | None, again: bool, source: str, every: timedelta | None) -> None:
+    """Tag the new sounds of the configured folder, or the newest of Freesound, into the workspace."""
+    tag = tag_newest if source == "freesound" else tag_folder
     if every is None:
-        tag_folder(settings(), limit, again)
+        tag(settings(), limit, again)
         return
     while True:
         try:
             wait_until_due(open_workspace(settings()), every)
-            tag_folder(settings(), limit, again)
-        except WorkspaceError as error:
+            tag(settings(), limit, again)
+        except (WorkspaceError, FreesoundError) as error:
             console.print(f"{error} Trying again in {RETRY_S // 60} minutes.", markup=False)
             time.sleep(RETRY_S)
 
@@ -50,28 +55,47 @@ def wait_until_due(workspace: Workspace, every: timedelta) -> None:
 
 
 def tag_folder(chosen: Settings, limit: int | None = None, again: bool = False) -> Run | None:
-    """Tag what is new, with a progress bar; None where nothing was. The model is only loaded when there is something to hear."""
+    """Tag what is new in the folder, with a progress bar; None where nothing was."""
+    source = FolderSource(chosen.sounds_folder, chosen.max_megabytes, leave_out=chosen.workspace_folder)
+    return _tag(chosen, source, str(chosen.sounds_folder), limit, again)
+
+
+def tag_newest(chosen: Settings, limit: int | None = None, again: bool = False) -> Run | None:
+    """Tag the newest sounds of Freesound; None where none is new. Raises `FreesoundError`, with one sentence, as `NoKey` without a key."""
+    client = client_from(chosen, for_jobs=True, sleep=_wait_for_freesound)
+    source = FreesoundSource(client, chosen.feed_seconds, chosen.feed_days)
+    return _tag(chosen, source, "Freesound", limit or chosen.feed_limit, again)
+
+
+def _wait_for_freesound(seconds: float) -> None:
+    if seconds > WORTH_SAYING_S:
+        console.print(f"Waiting {seconds:.0f} s for Freesound, which limits requests.")
+    time.sleep(seconds)
+
+
+def _tag(chosen: Settings, source: Source, place: str, limit: int | None, again: bool) -> Run | None:
+    """Tag what is new in a source, and leave only when it is in the shared home, if there is one."""
     workspace = open_workspace(chosen)
     with at_home(workspace, chosen.keep_runs):
-        return _tag_new(chosen, workspace, limit, again)
+        return _tag_new(chosen, workspace, source, place, limit, again)
 
 
-def _tag_new(chosen: Settings, workspace: Workspace, limit: int | None, again: bool) -> Run | None:
-    source = FolderSource(chosen.sounds_folder, chosen.max_megabytes, leave_out=chosen.workspace_folder)
+def _tag_new(chosen: Settings, workspace: Workspace, source: Source, place: str, limit: int | None, again: bool) -> Run | None:
+    """The model is only loaded when there is something to hear."""
     model = model_in_force(workspace)
-    found = survey(source, workspace, limit, model if again else None)
-    if not found.new:
-        console.print(f"No new sounds in {chosen.sounds_folder} ({found.known} known).")
-        _report_skipped([(one.name, one.problem) for one in found.problems])
+    new = NewSounds(source, workspace, model if again else None, MOST_RETRIES if limit else None)
+    if not new.any():
+        console.print(f"No new sounds in {place} ({new.known} known).", markup=False)
+        _report_skipped(new.passed_over)
         return None
-    run = _tag(chosen, workspace, source, limit, again, len(found.new))
-    per_second = f"{run.tagged / run.seconds:.0f} a second" if run.seconds else ""
-    console.print(f"Tagged {run.tagged} sounds with {run.model} in {run.seconds:.1f} s ({per_second}).")
+    run = _listen(chosen, source, workspace, new, limit)
+    per_second = f" ({run.tagged / run.seconds:.0f} a second)" if run.tagged > run.seconds > 0 else ""
+    console.print(f"Tagged {run.tagged} sounds with {run.model} in {run.seconds:.1f} s{per_second}. {run.note}".rstrip())
     _report_skipped(list(run.skipped))
     return run
 
 
-def _tag(chosen: Settings, workspace: Workspace, source: FolderSource, limit: int | None, again: bool, count: int) -> Run:
+def _listen(chosen: Settings, source: Source, workspace: Workspace, new: NewSounds, limit: int | None) -> Run:
     columns = (
         TextColumn("Listening"),
         BarColumn(),
@@ -81,11 +105,11 @@ def _tag(chosen: Settings, workspace: Workspace, source: FolderSource, limit: in
     )
     workers = os.cpu_count() or 1
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task("", total=count, name="loading the model")
+        task = bar.add_task("", total=None, name="loading the model")
         tagger, model = load_tagger(workspace)
         _one_thread_each()
         return tag_new_sounds(
-            source, tagger, workspace, limit, model=model, again=again, limits=chosen.limits, workers=workers,
+            source, tagger, workspace, limit, new=new, model=model, limits=chosen.limits, workers=workers,
             progress=lambda done, total, name: bar.update(task, completed=done, total=total, name=name[-40:]),
         )  # fmt: skip
 

@@ -5,10 +5,14 @@ import streamlit as st
 from app import charts, session
 from app.text import plain, plural
 from core.id2prediction import ModelRef
+from core.metrics import Agreement, agreement, agreement_by_tag
 from core.model import bundle as bundles
 from core.model.bundle import Bundle
 from core.tagging import model_in_force
+from core.workspace import Query
 
+SOUNDS_LOOKED_AT = 500
+AGREEMENT_KEPT_S = 60
 SCORES = {
     "pr_auc_macro": ("PR-AUC macro", "Average precision per tag, averaged over tags: every tag counts the same."),
     "pr_auc_micro": ("PR-AUC micro", "Average precision over all decisions: frequent tags count more."),
@@ -29,6 +33,7 @@ def main() -> None:
     per_tag(bundle)
     curves(bundle)
     what_people_say()
+    what_uploaders_say()
     provenance(bundle)
 
 
@@ -119,6 +124,52 @@ def what_people_say() -> None:
     rows.sort(key=lambda row: -(row["Kept"] + row["Removed"] + row["Added"]))
     accepted = st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1)
     st.dataframe(rows, hide_index=True, column_config={"Accepted": accepted})
+
+
+def what_uploaders_say() -> None:
+    """Live quality without anybody's work: how far the suggestions agree with the tags that uploaders gave their own sounds."""
+    st.subheader("What uploaders say", anchor=False)
+    whole, by_tag = agreement_lately()
+    if not whole.sounds:
+        st.caption("None of the sounds here came with tags of its uploader. Those of Freesound do.")
+        return
+    shares = {
+        "Suggested tags that the uploader gave too": whole.precision,
+        "Uploaders' tags, of those the model knows, that it suggested": whole.recall,
+    }
+    for column, (label, share) in zip(st.columns(2), shares.items(), strict=True):
+        column.metric(label, "–" if share is None else f"{share:.0%}", border=True)
+    st.caption(
+        f"Over {plural(whole.sounds, 'sound')} among the {SOUNDS_LOOKED_AT} newest: {plural(whole.suggested, 'suggested tag')}, "
+        f"{plural(whole.given, 'tag')} of uploaders that the model knows, {whole.agreed:,} both. Suggested is what passes its tag's "
+        "threshold. Uploaders leave out much that can be heard, and write “waves” for “wave”: these shares are lower than "
+        "the model is good; watch how they change. Sounds that were published from here do not count: their tags were suggested."
+    )
+    rows = [
+        {"Tag": tag, "Suggested": one.suggested, "Given by uploaders": one.given, "Both": one.agreed, "Agreed": one.precision}
+        for tag, one in sorted(by_tag.items(), key=lambda item: (-item[1].suggested - item[1].given, item[0]))
+    ]
+    st.dataframe(
+        rows, hide_index=True, column_config={"Agreed": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1)}
+    )
+
+
+@st.cache_data(ttl=AGREEMENT_KEPT_S, show_spinner=False)
+def agreement_lately() -> tuple[Agreement, dict[str, Agreement]]:
+    """Over the newest sounds that came with tags of their uploader: the whole, and tag by tag. Only so many are looked at, so that
+    the page stays quick however many there are."""
+    whole: Agreement = Agreement()
+    by_tag: dict[str, Agreement] = {}
+    for state in session.workspace().page(Query(), 1, SOUNDS_LOOKED_AT).sounds:
+        published = any(one.event.kind == "published" for one in state.decisions.values())
+        if state.model is None or not state.sound.tags or published:
+            continue
+        suggested = [one.tag for one in state.suggestions if one.above_threshold]
+        sides = (suggested, state.sound.tags, session.vocabulary(state.model))
+        whole += agreement(*sides)
+        for tag, one in agreement_by_tag(*sides).items():
+            by_tag[tag] = by_tag.get(tag, Agreement()) + one
+    return whole, by_tag
 
 
 def provenance(bundle: Bundle) -> None:

@@ -6,7 +6,7 @@ from typing import get_args
 
 import streamlit as st
 
-from app import session
+from app import fetching, session
 from app.review import sound_card
 from app.text import ago, plain, plural
 from core.workspace import Page, Query, Show
@@ -17,6 +17,8 @@ LOOK_EVERY_S = 5
 def main() -> None:
     st.title("Monitor", anchor=False)
     summary()
+    if fetching.can_fetch():
+        fetching.fetch_new_sounds()
     query = filters()
     found = current_page(query)
     if not found.total:
@@ -37,7 +39,8 @@ def summary() -> None:
         parts.append(f"model {plain(str(current.payload.model))}")
     if runs:
         skipped = f", {len(runs[0].skipped)} skipped" if runs[0].skipped else ""
-        parts.append(f"last run {ago(datetime.fromisoformat(runs[0].started))}: {runs[0].tagged:,} tagged{skipped}")
+        when = ago(datetime.fromisoformat(runs[0].started))
+        parts.append(f"last run {when} from {plain(runs[0].source)}: {runs[0].tagged:,} tagged{skipped}")
     st.caption(" · ".join(parts))
     seen = st.session_state.setdefault("sounds_seen", counts.sounds)
     if counts.sounds > seen and st.button(f"{plural(counts.sounds - seen, 'new sound')}: show", icon=":material/refresh:"):
@@ -103,11 +106,18 @@ def nothing_to_show(query: Query) -> None:
     if query == Query():
         st.info(
             "There are no sounds yet. `make run` tags the folder that EARMARK_SOUNDS names, or the example sounds; "
-            "`python -m jobs.tagging` tags what has come since.",
+            f"`python -m jobs.tagging` tags what has come since. {from_freesound()}",
             icon=":material/folder_open:",
         )
     else:
         st.info("No sound fits this filter.", icon=":material/filter_alt_off:")
+
+
+def from_freesound() -> str:
+    """How sounds come from Freesound."""
+    if fetching.can_fetch():
+        return "Fetch new sounds, above, brings the newest of Freesound."
+    return "With FREESOUND_API_KEY set, the newest sounds of Freesound can be fetched here."
 
 
 main()

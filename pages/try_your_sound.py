@@ -1,61 +1,64 @@
-"""Upload or record a clip and see what the model hears in it."""
+"""Upload or record a clip, see what the model hears in it, and publish it."""
 
-import hashlib
 import json
 import math
-from dataclasses import dataclass
 
 import streamlit as st
 
-from app import session, tries
-from app.player import Heard, player
+from app import drafts, listening, publish_form, session
+from app.listening import Listened, TooManyClips
+from app.player import player
+from app.publish_form import Clip
 from app.routes import try_url
-from app.tag_editor import tag_editor
+from app.tag_editor import Edit, tag_editor
 from app.text import clock, plain
-from core import media
-from core.id2prediction import ModelRef, Suggestion
-from core.model import audio
 from core.model.audio import AUDIO_SUFFIXES, AudioError
 from core.settings import EXAMPLE_SOUNDS
-from core.tagging import suggestions
 from core.tags import FEWEST, MOST
 
 RECORDING_RATE = 48_000  # Streamlit's default of 16 kHz would lose everything above 8 kHz
-CLIPS_KEPT = 3
 EXAMPLES = {"Rain on leaves": "rain-on-leaves.ogg", "Ambulance siren": "siren.ogg", "Dog barking": "dog-barking.ogg"}
-
-
-@dataclass(frozen=True)
-class Listened:
-    """One clip, listened to: what the page shows of it. `key` is a SHA-256 of name and content, `audio` and `picture` are names in the
-    store of tried clips."""
-
-    key: str
-    name: str
-    facts: str
-    seconds: float
-    suggestions: tuple[Suggestion, ...]
-    heard: Heard
-    audio: str
-    picture: str
-    vocabulary: tuple[str, ...]
-    model: ModelRef
 
 
 def main() -> None:
     st.title("Try your sound", anchor=False)
-    st.caption("The clip stays on this server for about an hour so that you can play it. Nothing is published.")
-    clip = choose()
-    if clip is None:
+    st.caption("The clip stays on this server for a day at most, so that you can go on with it. Nothing is published unless you say so.")
+    begun = draft()
+    given = choose(begun)
+    if given is None:
         return
+    name, file_name, data = given
     try:
-        result(listen(*clip))
-    except AudioError as error:
+        heard = listening.listen(name, data)
+    except (AudioError, TooManyClips) as error:
         session.show_error(error)
+        return
+    before = begun.form if begun and begun.data == data else {}
+    edit, part = result(heard, before)
+    clip = Clip(heard.key, file_name, data, part, heard.suggestions, heard.model)
+    if st.session_state.get("taken") != "example":
+        publish_form.restore(clip.key, before)
+        publish_form.publish_section(clip, edit)
+        keep(clip, name, edit)
 
 
-def choose() -> tuple[str, bytes] | None:
-    """The clip that was uploaded, recorded or picked last: its name and bytes."""
+def draft() -> drafts.Draft | None:
+    """What was begun before this page was loaded: looked up once, and then the session's."""
+    if "begun" not in st.session_state:
+        st.session_state.begun = drafts.mine()
+    return st.session_state.begun
+
+
+def keep(clip: Clip, name: str, edit: Edit) -> None:
+    """Keep the draft, unless it has just been published."""
+    done = st.session_state.get(f"published-{clip.key}")
+    if done is None or done.state != "published":
+        form = publish_form.values(clip.key) | {"tags": list(edit.tags), "part": clip.part, "file_name": clip.file_name}
+        drafts.keep(name, clip.data, form)
+
+
+def choose(begun: drafts.Draft | None) -> tuple[str, str, bytes] | None:
+    """The clip that was uploaded, recorded or picked last, or begun earlier: its title, its file's name, and its bytes."""
     upload, record = st.columns(2, gap="large")
     with upload:
         file = _upload()
@@ -63,15 +66,21 @@ def choose() -> tuple[str, bytes] | None:
         recording = st.audio_input("Record one", sample_rate=RECORDING_RATE, key="recording", on_change=_take, args=("recording",))
     example = st.pills("No sound at hand? Hear one of ours", EXAMPLES, key="example", on_change=_take, args=("example",))
     given = {
-        "upload": file and (file.name, file.getvalue()),
-        "recording": recording and ("Your recording", recording.getvalue()),
-        "example": example and (f"{example} (synthetic)", (EXAMPLE_SOUNDS / EXAMPLES[example]).read_bytes()),
+        "upload": file and (file.name, file.name, file.getvalue()),
+        "recording": recording and ("Your recording", "recording.wav", recording.getvalue()),
+        "example": example and (f"{example} (synthetic)", EXAMPLES[example], (EXAMPLE_SOUNDS / EXAMPLES[example]).read_bytes()),
     }
-    return given.get(st.session_state.get("taken", "")) or next((clip for clip in given.values() if clip), None)
+    newest = given.get(st.session_state.get("taken", "")) or next((clip for clip in given.values() if clip), None)
+    if newest or begun is None:
+        return newest
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(f":material/history: You were working on {plain(begun.name)}.")
+        st.button("Discard it", key="discard", type="tertiary", icon=":material/delete:", on_click=_discard)
+    return begun.name, str(begun.form.get("file_name") or begun.name), begun.data
 
 
 def _upload():
-    limits = session.settings().limits
+    limits = listening.limits()
     return st.file_uploader(
         "Upload a sound",
         type=sorted(AUDIO_SUFFIXES),
@@ -88,57 +97,42 @@ def _take(which: str) -> None:
     st.session_state.taken = which
 
 
-def listen(name: str, data: bytes) -> Listened:
-    """What the model hears, remembered for as long as the session shows the same clip. Raises `AudioError`."""
-    key = hashlib.sha256(name.encode() + data).hexdigest()
-    tagger, model = session.tagger()
-    remembered: dict[str, Listened] = st.session_state.setdefault("listened", {})
-    clip = remembered.get(key)
-    if clip is None or clip.model != model or tries.store().path(clip.audio) is None:
-        with st.spinner("Listening ..."), session.inference_slots():
-            clip = remembered[key] = _listen(key, name, data, tagger, model)
-        for old in list(remembered)[:-CLIPS_KEPT]:
-            del remembered[old]
-    return clip
+def _discard() -> None:
+    drafts.forget()
+    st.session_state.begun = None
 
 
-def _listen(key: str, name: str, data: bytes, tagger, model: ModelRef) -> Listened:
-    limits, store = session.settings().limits, tries.store()
-    waveform = audio.load(data, name=name, limits=limits)
-    tagging = tagger.tag(waveform)
-    columns = [tagger.vocabulary.index(one.tag) for one in tagging.top]
-    facts = waveform.source
-    return Listened(
-        key=key,
-        name=name,
-        facts=f"{clock(facts.seconds)} · {facts.container} · {facts.rate / 1000:g} kHz · {facts.channels} ch",
-        seconds=facts.seconds,
-        suggestions=suggestions(tagging),
-        heard=Heard(tagging.times, tagging.activations[:, columns]),
-        audio=store.put(media.playable_ogg(data, name, limits), "ogg"),
-        picture=store.put(media.spectrogram_webp(tagging.log_mel), "webp"),
-        vocabulary=tagger.vocabulary,
-        model=model,
-    )
-
-
-def result(clip: Listened) -> None:
-    """The clip, what was heard in it and when, and its tags, ready to take away."""
+def result(heard: Listened, before: dict) -> tuple[Edit, tuple[float, float] | None]:
+    """The clip, what was heard in it and when; returns its tags and the part that was chosen."""
     with st.container(border=True):
         hear, tags = st.columns([3, 2], gap="medium")
         with hear:
-            player(
-                key=f"try-{clip.key}", audio_url=try_url(clip.audio), picture_url=try_url(clip.picture), title=clip.name, facts=clip.facts,
-                seconds=clip.seconds, suggestions=clip.suggestions, heard=clip.heard,
+            part = player(
+                key=f"try-{heard.key}", audio_url=try_url(heard.audio), picture_url=try_url(heard.picture), title=heard.name,
+                facts=heard.facts_in_words, seconds=heard.facts.seconds, suggestions=heard.suggestions, heard=heard.heard,
+                selectable=True, selection=_part_before(before.get("part"), heard.facts.seconds),
             )  # fmt: skip
+            if part:
+                st.caption(
+                    f":material/content_cut: {part[0]:.2f} s to {part[1]:.2f} s would be published; the tags are those of the whole."
+                )
         with tags:
-            edit_tags(clip)
+            return edit_tags(heard, before.get("tags")), part
 
 
-def edit_tags(clip: Listened) -> None:
-    sure = [one.tag for one in clip.suggestions if one.above_threshold]
-    guesses = [one for one in clip.suggestions if not one.above_threshold]
-    edit = tag_editor(f"try-tags-{clip.key}", sure, clip.vocabulary, guesses)
+def _part_before(before, seconds: float) -> tuple[float, float] | None:
+    """The part that a draft says, if it makes sense."""
+    if isinstance(before, list) and len(before) == 2 and all(isinstance(one, int | float) for one in before):
+        return (before[0], before[1]) if 0 <= before[0] < before[1] <= seconds else None
+    return None
+
+
+def edit_tags(heard: Listened, before) -> Edit:
+    """Chips, and how Freesound counts them."""
+    sure = [one.tag for one in heard.suggestions if one.above_threshold]
+    guesses = [one for one in heard.suggestions if not one.above_threshold]
+    begun = [tag for tag in before if isinstance(tag, str)] if isinstance(before, list) else None
+    edit = tag_editor(f"try-tags-{heard.key}", sure, heard.vocabulary, guesses, begun=begun)
     if not sure:
         st.caption(":material/auto_awesome: The model is not sure of any tag here; its best guesses are beside the player.")
     if edit.tags:
@@ -149,14 +143,17 @@ def edit_tags(clip: Listened) -> None:
         + ("" if FEWEST <= count <= MOST else " Freesound would not accept that number.")
     )
     st.download_button(
-        "Download as JSON", as_json(clip, edit.tags), file_name="earmark-tags.json", mime="application/json", icon=":material/download:"
+        "Download as JSON", as_json(heard, edit.tags), file_name="earmark-tags.json", mime="application/json", icon=":material/download:"
     )
-    st.caption(f"Heard by {plain(str(clip.model))}.")
+    st.caption(f"Heard by {plain(str(heard.model))}.")
+    return edit
 
 
-def as_json(clip: Listened, tags: tuple[str, ...]) -> str:
-    heard = [one.model_dump(mode="json") for one in clip.suggestions]
-    return json.dumps({"file": clip.name, "tags": list(tags), "suggestions": heard, "model": str(clip.model)}, indent=1, ensure_ascii=False)
+def as_json(heard: Listened, tags: tuple[str, ...]) -> str:
+    suggested = [one.model_dump(mode="json") for one in heard.suggestions]
+    return json.dumps(
+        {"file": heard.name, "tags": list(tags), "suggestions": suggested, "model": str(heard.model)}, indent=1, ensure_ascii=False
+    )
 
 
 main()

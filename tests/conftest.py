@@ -18,6 +18,8 @@ def _no_settings_from_outside(monkeypatch, tmp_path):
 
     for name in [name for name in os.environ if name.startswith(settings.PREFIX) and name != settings.SECRETS_VARIABLE]:
         monkeypatch.delenv(name)
+    monkeypatch.delenv("FREESOUND_API_KEY", raising=False)
+    monkeypatch.setenv("EARMARK_FREESOUND_LEDGER", str(tmp_path / "freesound-requests.sqlite"))
     settings.settings.cache_clear()
 
 

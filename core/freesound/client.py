@@ -13,12 +13,14 @@ from urllib.parse import urlsplit
 
 import requests
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from requests_toolbelt import MultipartEncoder, MultipartEncoderMonitor
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from core.errors import EarmarkError
-from core.freesound.budget import MARGIN_S, MINUTE_S, Budget, Kind
+from core.freesound.budget import MARGIN_S, MINUTE_S, READING_ONLY, SHARED, Budget, Kind
+from core.settings import Settings, is_loopback
 
-API = "https://freesound.org/apiv2/"
+API = "https://freesound.org/apiv2"
 PREVIEW_HOSTS = ("cdn.freesound.org", "freesound.org")
 PREVIEW_KINDS = ("preview-hq-ogg", "preview-hq-mp3", "preview-lq-ogg", "preview-lq-mp3")
 """Best first: an lq-mp3 of a stereo sound holds nothing above 12 kHz."""
@@ -36,6 +38,10 @@ SOUND_FIELDS = (
 
 class FreesoundError(EarmarkError):
     """Freesound, or the way to it, did not do what was asked."""
+
+
+class NoKey(FreesoundError):
+    """No credential is set."""
 
 
 class Unreachable(FreesoundError):
@@ -180,7 +186,7 @@ class Description:
 
 @dataclass
 class FreesoundClient:
-    """The API behind one credential. `budget` is asked before every request; `sleep` waits for its window.
+    """The API at the address `api`, with one credential. `budget` is asked before every request; `sleep` waits for its window.
 
     Reads are tried again after connection errors, 5xx and the minute's throttle, with growing pauses. Uploads never are.
     """
@@ -199,11 +205,23 @@ class FreesoundClient:
 
         New sounds push others to the next page meanwhile: the same sound may come twice. Raises kinds of `FreesoundError`.
         """
+        rows = self.search_rows(query, filter=filter, sort=sort, page_size=page_size)
+        return (sound for sound in rows if sound is not None)
+
+    def search_rows(
+        self, query: str = "", *, filter: str = "", sort: str = "created_desc", page_size: int = LARGEST_PAGE
+    ) -> Iterator[FreesoundSound | None]:
+        """As `search`, with None for each row that is null or unreadable: the site's index and its database drift apart."""
         parameters = {"query": query, "filter": filter, "sort": sort, "fields": SOUND_FIELDS, "page_size": min(page_size, LARGEST_PAGE)}
         page = 1
         while True:
-            answer = self._read("search", {name: value for name, value in parameters.items() if value} | {"page": page})
-            yield from (sound for row in answer.get("results", []) if (sound := _sound_or_none(row)))
+            try:
+                answer = self._read("search", {name: value for name, value in parameters.items() if value} | {"page": page})
+            except NotThere:
+                if page == 1:
+                    raise
+                return  # sounds went away meanwhile, and the last page with them
+            yield from (_sound_or_none(row) for row in answer.get("results", []))
             if not answer.get("next"):
                 return
             page += 1
@@ -221,12 +239,23 @@ class FreesoundClient:
         """What the user has uploaded and is not public yet."""
         return _typed(PendingUploads, self._read("pending_uploads", token=token))
 
-    def upload(self, token: SecretStr, file_name: str, data: bytes, description: Description) -> int:
-        """Send a described sound once; returns its id. Raises `Refused` with the server's messages, `SignInExpired` and `Throttled`
-        when nothing was stored, and `UploadUncertain` when that is not known."""
-        files = {"audiofile": (file_name, data)}
+    def upload(
+        self,
+        token: SecretStr,
+        file_name: str,
+        data: bytes,
+        description: Description,
+        progress: Callable[[float], None] = lambda share: None,
+    ) -> int:
+        """Send a described sound once; returns its id. `progress` hears the share of the bytes that are out.
+
+        Raises `Refused` with the server's messages, `SignInExpired` and `Throttled` when nothing was stored, and `UploadUncertain`
+        when that is not known.
+        """
+        parts = MultipartEncoder({**description.form(), "audiofile": (file_name, data, "application/octet-stream")})
+        body = MultipartEncoderMonitor(parts, lambda sent: progress(sent.bytes_read / max(1, parts.len)))
         try:
-            answer = self._request("upload", token=token, data=description.form(), files=files, timeout=UPLOAD_TIMEOUT_S)
+            answer = self._request("upload", token=token, data=body, timeout=UPLOAD_TIMEOUT_S, content_type=body.content_type)
         except (Unreachable, ServerTrouble) as error:
             raise UploadUncertain(f"{file_name} was sent, but Freesound gave no clear answer: it may be there, whole or half.") from error
         if not isinstance(answer.get("id"), int):
@@ -238,12 +267,21 @@ class FreesoundClient:
         url = next((sound.previews[kind] for kind in PREVIEW_KINDS if kind in sound.previews), None)
         if url is None:
             raise BadPreview(f"Sound {sound.id} has no preview.")
-        if urlsplit(url).hostname not in self.preview_hosts or urlsplit(url).scheme not in ("https", "http"):
+        if not self._may_fetch(url):
             raise BadPreview(f"The preview of sound {sound.id} lies on another host than Freesound's.")
         data = self._again(lambda: self._fetch(url, sound.id))
         if not data.startswith((b"OggS", b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2")):
             raise BadPreview(f"The preview of sound {sound.id} is no Ogg or MP3 file.")
         return data
+
+    def _may_fetch(self, url: str) -> bool:
+        """Whether the address is one of Freesound's media; plain http only where the API itself is a double on this machine."""
+        try:
+            parts, api = urlsplit(url), urlsplit(self.api)
+        except ValueError:
+            return False
+        double = api.scheme == "http" and is_loopback(api.hostname or "")
+        return parts.hostname in self.preview_hosts and parts.scheme in (("https", "http") if double else ("https",))
 
     def _fetch(self, url: str, sound_id: int) -> bytes:
         """Bytes of a public file, at most `LARGEST_PREVIEW` of them; redirects are not followed."""
@@ -277,18 +315,26 @@ class FreesoundClient:
         return retrying(request)
 
     def _request(
-        self, name: str, *, token: SecretStr | None, timeout: tuple[float, float], params=None, data=None, files=None, **path: Any
+        self,
+        name: str,
+        *,
+        token: SecretStr | None,
+        timeout: tuple[float, float],
+        params=None,
+        data=None,
+        content_type: str = "",
+        **path: Any,
     ) -> Any:
         """The one place that talks to the API: credential, budget, time-out, and errors as sentences."""
         endpoint = ENDPOINTS[name]
         authorization = self._authorization(endpoint, token)
         while pause := self.budget.spend(self.api_key.get_secret_value(), endpoint.kind):
             self.sleep(pause)
-        headers = {"Authorization": authorization, "Accept": "application/json"}
-        url = self.api + endpoint.path.format(**path)
+        headers = {"Authorization": authorization, "Accept": "application/json"} | ({"Content-Type": content_type} if content_type else {})
+        url = f"{self.api.rstrip('/')}/{endpoint.path.format(**path)}"
         try:
             answer = self._session.request(
-                endpoint.method, url, params=params, data=data, files=files, headers=headers, timeout=timeout, allow_redirects=False
+                endpoint.method, url, params=params, data=data, headers=headers, timeout=timeout, allow_redirects=False
             )
         except requests.RequestException as error:
             raise Unreachable(f"Freesound cannot be reached: {_cause(error)}.") from error
@@ -300,6 +346,16 @@ class FreesoundClient:
         if token is None:
             raise NotAllowed("Please sign in with Freesound first.")
         return f"Bearer {token.get_secret_value()}"
+
+
+def client_from(settings: Settings, *, for_jobs: bool = False, sleep: Callable[[float], None] = time.sleep) -> FreesoundClient:
+    """The client that the settings describe; `for_jobs` prefers the jobs' own credential. Raises `NoKey` where there is none."""
+    own = settings.freesound_jobs_key if for_jobs else None
+    key = own or settings.freesound_api_key
+    if key is None:
+        raise NoKey("No key for Freesound is set: FREESOUND_API_KEY, which https://freesound.org/apiv2/apply gives.")
+    budget = Budget(settings.freesound_ledger.expanduser(), READING_ONLY if own else SHARED)
+    return FreesoundClient(key, budget, settings.freesound_api, tuple(settings.preview_hosts), sleep)
 
 
 def _pause(state: RetryCallState) -> float:

@@ -130,12 +130,18 @@ def open_sound(
         raise EmptyAudio(f"{label} is empty (0 bytes).")
     if _truncated_ogg(source, size, head):
         raise TruncatedAudio(f"{label} is cut off: its last page is not whole; please export or copy it again.")
-    container = "mp3" if _is_mp3_without_length(source, head) else _pyav_container(head)
+    container = read_by_ffmpeg(source)
     if container:
         from core.model import audio_pyav  # imported only for what libsndfile cannot read
 
         return audio_pyav.open_blocks(source, container, label, limits)
     return _open_soundfile(source, label, limits)
+
+
+def read_by_ffmpeg(source: str | Path | bytes) -> str | None:
+    """FFmpeg's name of the container, for a sound that libsndfile does not read (rightly); None for all others."""
+    _, head = _measure(source, "The sound")
+    return "mp3" if _is_mp3_without_length(source, head) else _pyav_container(head)
 
 
 def _measure(source: str | Path | bytes, label: str) -> tuple[int, bytes]:

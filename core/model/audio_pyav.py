@@ -22,9 +22,9 @@ MISSING_SHARE = 0.05  # containers round their stated length; a twentieth less s
 
 
 def open_blocks(
-    source: str | Path | bytes, container_format: str, label: str, limits: AudioLimits
+    source: str | Path | bytes, container_format: str, label: str, limits: AudioLimits, samples: str = "flt"
 ) -> tuple[AudioFacts, Iterator[np.ndarray]]:
-    """Facts of the first audio stream, and its blocks as float32 [n, channels].
+    """Facts of the first audio stream, and its blocks as float32 [n, channels]; with `samples` another kind of FFmpeg's (`s32`, `dbl`).
 
     The format is given, never guessed, and the bytes come from memory: FFmpeg opens no other file or address.
     Raises `NotAudio`, `UnsupportedAudio`, `TruncatedAudio`, `TooLong`.
@@ -44,12 +44,19 @@ def open_blocks(
     stated = container.duration / av.time_base if container.duration and container_format not in WITHOUT_LENGTH else 0.0
     facts = AudioFacts(stream.codec_context.name.removesuffix("float").upper(), stream.rate, stream.codec_context.channels, stated)
     check_header(facts, label, limits)
-    return facts, _decode(container, facts, label, limits)
+    return facts, _decode(container, facts, label, limits, samples)
 
 
-def _decode(container, facts: AudioFacts, label: str, limits: AudioLimits) -> Iterator[np.ndarray]:
+def exact_samples(data: bytes, container_format: str) -> str | None:
+    """FFmpeg's kind of sample (`s16`, `s32`, `flt` ...) of a sound that `open_blocks` has accepted; None if its codec loses something."""
+    with av.open(BytesIO(data), "r", format=container_format, metadata_errors="replace") as container:
+        context = container.streams.audio[0].codec_context
+        return context.format.packed.name if context.codec.lossless and context.format else None
+
+
+def _decode(container, facts: AudioFacts, label: str, limits: AudioLimits, samples: str) -> Iterator[np.ndarray]:
     heard = 0
-    resampler = av.AudioResampler(format="fltp")  # samples become floats; rate and channels stay
+    resampler = av.AudioResampler(format=f"{samples}p")  # samples become floats, say; rate and channels stay
     with container:
         try:
             for frame in _frames(container):

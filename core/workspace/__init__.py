@@ -54,7 +54,8 @@ class Counts:
 
 @dataclass(frozen=True)
 class Run:
-    """One run of the tagging job. `state` is running, finished, interrupted or failed; `skipped` pairs a name with a reason."""
+    """One run of the tagging job. `state` is running, finished, interrupted or failed; `skipped` pairs a name with a reason;
+    `note` says why it ended before its time."""
 
     run_id: str
     started: str
@@ -67,6 +68,7 @@ class Run:
     tagged: int = 0
     known: int = 0
     skipped: tuple[tuple[str, str], ...] = field(default=())
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -36,11 +36,23 @@ def own_workspace(tagged, tmp_path, monkeypatch) -> Path:
     folder = tmp_path / "own"
     shutil.copytree(tagged, folder)
     monkeypatch.setenv("EARMARK_WORKSPACE", str(folder))
+    monkeypatch.setenv("EARMARK_CURATOR", "Ada")
     return folder
 
 
 @pytest.fixture
-def app(own_workspace):
+def browser_sends(monkeypatch) -> dict[str, dict[str, str]]:
+    """The `cookies` and `headers` that the browser sends; AppTest has none of its own."""
+    from streamlit.runtime.context import ContextProxy
+
+    sent: dict[str, dict[str, str]] = {"cookies": {}, "headers": {"Host": "localhost:8501"}}
+    for name in sent:
+        monkeypatch.setattr(ContextProxy, name, property(lambda self, name=name: sent[name]))
+    return sent
+
+
+@pytest.fixture
+def app(own_workspace, browser_sends):
     """The whole app under Streamlit's AppTest, nothing of it cached from another test."""
     import streamlit as st
     from streamlit import config
@@ -55,17 +67,22 @@ def app(own_workspace):
 class Server:
     """The app, served by `streamlit run` on a free port of this machine."""
 
-    def __init__(self, workspace: Path, **environment: str) -> None:
+    def __init__(self, workspace: Path, *, start: bool = True, **environment: str) -> None:
         with socket.socket() as probe:
             probe.bind(("localhost", 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://localhost:{self.port}"
         self._environment = os.environ | {"EARMARK_WORKSPACE": str(workspace), "STREAMLIT_SERVER_PORT": str(self.port)} | environment
-        self.start()
+        if start:
+            self.start()
+
+    def configure(self, **environment: str) -> None:
+        """Settings for the next start."""
+        self._environment |= environment
 
     def start(self) -> None:
         command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py"]
-        self._process = subprocess.Popen(command, cwd=ROOT, env=self._environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self._process = subprocess.Popen(command, cwd=ROOT, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         deadline = time.monotonic() + SERVER_START_S
         while not self._healthy():
             assert self._process.poll() is None, self._process.stderr.read().decode()
@@ -78,9 +95,11 @@ class Server:
         except OSError:
             return False
 
-    def stop(self) -> None:
+    def stop(self) -> str:
+        """End it; returns what it printed."""
         self._process.terminate()
-        self._process.communicate(timeout=20)
+        output, errors = self._process.communicate(timeout=20)
+        return (output + errors).decode()
 
 
 @pytest.fixture

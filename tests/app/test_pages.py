@@ -55,7 +55,7 @@ def test_an_edit_is_saved_as_a_review_and_shown_as_it_was_stored(app, own_worksp
     assert "added field\\-recording" in shown(app)
     after = first_sound(own_workspace)
     assert after.tags == (*state.tags, "field-recording")
-    assert after.last.actor == "curator"
+    assert after.last.actor == "Ada"
     assert after.last.base == state.last.event_id
 
 
@@ -85,14 +85,6 @@ def test_a_saved_review_can_be_undone(app, own_workspace):
     app.button(key=f"undo-{state.sound_id}").click().run()
     assert first_sound(own_workspace).tags == state.tags
     assert not first_sound(own_workspace).reviewed
-
-
-def test_edits_are_kept_under_the_name_in_the_sidebar(app, own_workspace):
-    state = first_sound(own_workspace)
-    app.run()
-    app.sidebar.text_input[0].set_value("Ada").run()
-    app.button(key=f"accept-{state.sound_id}").click().run()
-    assert first_sound(own_workspace).last.actor == "Ada"
 
 
 def test_what_is_typed_at_one_sound_never_shows_at_another(app, own_workspace):
@@ -163,17 +155,6 @@ def test_an_empty_workspace_says_what_to_do(app, tmp_path, monkeypatch):
     app.run()
     assert not app.exception
     assert "There are no sounds yet" in shown(app)
-
-
-def test_on_an_address_that_others_can_reach_nothing_can_be_changed(app, own_workspace):
-    from streamlit import config
-
-    config.set_option("server.address", "0.0.0.0")
-    state = first_sound(own_workspace)
-    app.run()
-    assert "nothing can be changed here" in shown(app)
-    assert not [button for button in app.button if button.key and button.key.startswith(("save-", "accept-", "undo-"))]
-    assert first_sound(own_workspace).last == state.last
 
 
 def test_a_broken_setting_is_one_sentence_on_the_page(app, monkeypatch):

@@ -121,3 +121,46 @@ def test_wrong_use_is_explained_without_a_traceback(earmark):
         assert result.returncode != 0
         assert result.stderr.strip()
         assert "Traceback" not in result.stderr
+
+
+def test_the_newest_of_freesound_are_tagged_with_the_jobs_key(earmark, freesound_server, examples):
+    own = freesound_server.state.add_client("jobs", owner="alice")
+    for name in ("siren", "sneeze", "rooster"):
+        freesound_server.state.add_sound("alice", audio=(examples / f"{name}.ogg").read_bytes(), name=name, duration=3.0)
+    settings = {
+        "EARMARK_FREESOUND_JOBS_KEY": own.client_secret,
+        "EARMARK_FREESOUND_API": f"{freesound_server.url}/apiv2",
+        "EARMARK_PREVIEW_HOSTS": "127.0.0.1",
+    }
+    result = earmark("--source", "freesound", "--limit", 2, module="jobs.tagging", **settings)
+    assert result.returncode == 0, result.stderr
+    assert "Tagged 2 sounds" in result.stderr
+    assert own.client_secret not in result.stderr
+    result = earmark("--source", "freesound", module="jobs.tagging", **settings | {"EARMARK_FREESOUND_JOBS_KEY": "wrong"})
+    assert (result.returncode, result.stderr.strip()) == (1, "Freesound does not allow that: Invalid token.")
+
+
+def test_without_a_key_the_job_says_what_to_set(earmark):
+    result = earmark("--source", "freesound", module="jobs.tagging")
+    assert result.returncode == 1
+    assert result.stderr.startswith("No key for Freesound is set: FREESOUND_API_KEY")
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"FREESOUND_API_KEY": "s3cret"}, "nobody can sign in"),
+        ({"FREESOUND_API_KEY": "s3cret", "EARMARK_FREESOUND_CLIENT_ID": "id"}, "people can sign in"),
+        ({"EARMARK_FREESOUND_JOBS_KEY": "s3cret"}, "only the jobs' own key"),
+    ],
+)
+def test_doctor_says_what_freesounds_key_is_good_for_without_trying_or_showing_it(monkeypatch, environment, said):
+    from core.doctor import examine
+
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    (finding,) = [one for one in examine() if one.subject == "Freesound"]
+    assert finding.health == "good"
+    assert said in finding.text
+    assert "new sounds can be read" in finding.text
+    assert "s3cret" not in finding.text

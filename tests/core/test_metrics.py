@@ -169,7 +169,7 @@ def test_reliability_compares_what_was_said_with_what_was_so():
 @settings(deadline=None)
 def test_reliability_is_that_of_a_naive_loop_over_bins(data, bins):
     labels, probabilities = data
-    truth, told = labels.ravel(), probabilities.ravel()
+    truth, told = labels.ravel().astype(float), probabilities.ravel()
     error, counts = 0.0, []
     for lower in range(bins):
         inside = [i for i, value in enumerate(told) if min(int(value * bins), bins - 1) == lower]
@@ -185,3 +185,44 @@ def test_probabilities_that_come_true_have_no_calibration_error():
     told = np.repeat([0.05, 0.25, 0.75], 100)
     truth = np.concatenate([np.arange(100) < share * 100 for share in (0.05, 0.25, 0.75)])
     assert metrics.reliability(truth[:, None], told[:, None])["ece"] == pytest.approx(0, abs=1e-9)
+
+
+# Agreement with uploaders
+
+VOCABULARY = ("dog", "bark", "rain", "field-recording")
+
+
+def test_agreement_on_one_sound_by_a_worked_example():
+    one = metrics.agreement(["dog", "rain"], ["Dog", "bark", "my-garden"], VOCABULARY)
+    assert one == metrics.Agreement(sounds=1, suggested=2, given=2, agreed=1)
+    assert (one.precision, one.recall) == (0.5, 0.5)
+
+
+def test_words_that_the_model_was_never_taught_do_not_count_against_it():
+    one = metrics.agreement(["dog"], ["dog", "garden", "zoom-h4n"], VOCABULARY)
+    assert (one.precision, one.recall) == (1.0, 1.0)
+
+
+def test_what_nobody_said_has_no_share():
+    assert metrics.agreement([], ["dog"], VOCABULARY) == metrics.Agreement(1, 0, 1, 0)
+    assert metrics.agreement([], ["dog"], VOCABULARY).precision is None
+    assert metrics.agreement(["dog"], ["garden"], VOCABULARY).recall is None
+    assert metrics.agreement(["dog"], ["garden"], VOCABULARY).precision == 0.0
+
+
+def test_tags_agree_however_they_are_written():
+    assert metrics.agreement(["field-recording"], ["Field Recording", "FIELD_RECORDING"], VOCABULARY) == metrics.Agreement(1, 1, 1, 1)
+
+
+def test_overall_agreement_adds_up_so_that_every_tag_counts_the_same():
+    both = metrics.agreement(["dog", "bark", "rain"], ["dog"], VOCABULARY) + metrics.agreement(["rain"], ["rain"], VOCABULARY)
+    assert both == metrics.Agreement(sounds=2, suggested=4, given=2, agreed=2)
+    assert (both.precision, both.recall) == (0.5, 1.0)
+
+
+def test_agreement_tag_by_tag():
+    assert metrics.agreement_by_tag(["dog", "rain"], ["dog", "bark", "garden"], VOCABULARY) == {
+        "dog": metrics.Agreement(1, 1, 1, 1),
+        "rain": metrics.Agreement(1, 1, 0, 0),
+        "bark": metrics.Agreement(1, 0, 1, 0),
+    }

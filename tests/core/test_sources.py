@@ -70,7 +70,7 @@ def test_metadata_come_from_inside_the_file_and_else_from_its_name(tmp_path, wor
     tone(tmp_path / "a.ogg", title="Rain <b>on</b> leaves", artist="Ada", license="CC0", comment="at dawn")
     tone(tmp_path / "b.wav")
     source = FolderSource(tmp_path)
-    rain, plain = (source.describe(one, one.read()) for one in source.sounds(workspace))
+    rain, plain = (one.describe(one.read()) for one in source.sounds(workspace))
     assert (rain.title, rain.author, rain.license, rain.description) == ("Rain <b>on</b> leaves", "Ada", "CC0", "at dawn")
     assert (plain.title, plain.author) == ("b", "")
     assert plain.created.endswith("Z")
@@ -83,7 +83,7 @@ def test_names_that_are_not_utf8_and_times_that_never_were_do_no_harm(tmp_path, 
     source = FolderSource(tmp_path)
     (one,) = source.sounds(workspace)
     assert one.name == "caf\\xe9.wav"
-    assert source.describe(one, one.read()).title == "caf\\xe9"
+    assert one.describe(one.read()).title == "caf\\xe9"
     assert [again.sound_id for again in source.sounds(workspace)] == [one.sound_id]
 
 

@@ -11,7 +11,7 @@ import soundfile
 from core.id2prediction import ModelRef, RolledOut, new_event, review
 from core.model import bundle
 from core.sources import FolderSource
-from core.tagging import model_in_force, survey, tag_new_sounds
+from core.tagging import NewSounds, model_in_force, tag_new_sounds
 from core.workspace import Query
 from core.workspace.local import LocalWorkspace
 
@@ -63,9 +63,9 @@ def test_running_twice_tags_nothing_twice(folder, starter, workspace):
 def test_a_limit_takes_the_first_and_the_next_run_the_rest(folder, starter, workspace):
     source = FolderSource(folder)
     assert tag_new_sounds(source, starter, workspace, 3).tagged == 3
-    assert len(survey(source, workspace).new) == 1
+    assert len(NewSounds(source, workspace).take()) == 1
     assert tag_new_sounds(source, starter, workspace, 3).tagged == 1
-    assert survey(source, workspace).new == ()
+    assert NewSounds(source, workspace).take() == []
 
 
 def test_broken_files_are_skipped_with_a_reason_and_the_rest_goes_on(folder, starter, workspace):
@@ -94,6 +94,29 @@ def test_a_new_model_version_tags_again_what_an_older_one_tagged_and_keeps_what_
     assert after.model == second
 
 
+def test_a_source_that_was_looked_through_already_is_not_looked_through_again(folder, starter, workspace):
+    class Counting(FolderSource):
+        listed = 0
+
+        def sounds(self, workspace):
+            for found in super().sounds(workspace):
+                self.listed += 1
+                yield found
+
+    source = Counting(folder)
+    new = NewSounds(source, workspace)
+    assert new.any()
+    assert tag_new_sounds(source, starter, workspace, new=new).tagged == 4
+    assert source.listed == 4
+    assert not NewSounds(source, workspace).any()
+
+
+def test_with_a_limit_another_sound_takes_the_place_of_one_that_cannot_be_heard(folder, starter, workspace):
+    (folder / "a-broken.wav").write_bytes(b"RIFF nonsense")
+    run = tag_new_sounds(FolderSource(folder), starter, workspace, 2)
+    assert (run.tagged, len(run.skipped)) == (2, 1)
+
+
 def test_progress_is_told_for_every_sound(folder, starter, workspace):
     told = []
     tag_new_sounds(FolderSource(folder), starter, workspace, workers=2, progress=lambda *step: told.append(step))
@@ -115,7 +138,8 @@ def test_an_interrupted_run_keeps_what_it_tagged_and_the_next_takes_the_rest(fol
 
 def test_a_run_that_fails_is_recorded_as_failed(folder, starter, workspace):
     class Vanishing(FolderSource):
-        def describe(self, found, data):
+        def sounds(self, workspace):
+            yield next(super().sounds(workspace))
             raise RuntimeError("the disk is on fire")
 
     with pytest.raises(RuntimeError):

@@ -8,12 +8,13 @@ import pytest
 from pydantic import SecretStr
 
 from core.freesound import client as module
-from core.freesound.budget import Budget, Limits
+from core.freesound.budget import READING_ONLY, SHARED, Budget, Limits
 from core.freesound.client import (
     BadPreview,
     DailyThrottled,
     Description,
     FreesoundClient,
+    NoKey,
     NotAllowed,
     NotThere,
     Refused,
@@ -22,7 +23,9 @@ from core.freesound.client import (
     Throttled,
     Unreachable,
     UploadUncertain,
+    client_from,
 )
+from core.settings import read_settings
 
 PLENTY = Limits(reads_a_minute=10**6, reads_a_day=10**6, writes_a_minute=10**6, writes_a_day=10**6)
 SOUND = Description("Rain on a roof", ("rain", "roof", "weather"), "Rain, from inside.", "Creative Commons 0", "ss-n")
@@ -311,3 +314,40 @@ def test_nothing_is_left_behind_on_disk_but_the_ledger(tmp_path, freesound, serv
     list(freesound.search())
     assert {path.name.split("-")[0] for path in tmp_path.iterdir()} == {"budget.sqlite"}
     shutil.rmtree(tmp_path)
+
+
+# From the settings
+
+
+def test_without_a_key_there_is_no_client_and_it_is_said_what_to_set():
+    with pytest.raises(NoKey, match="FREESOUND_API_KEY"):
+        client_from(read_settings())
+
+
+def test_the_settings_make_a_client_that_reads_from_the_address_they_name(server, app, ogg, monkeypatch, tmp_path):
+    monkeypatch.setenv("FREESOUND_API_KEY", app.client_secret)
+    monkeypatch.setenv("EARMARK_FREESOUND_API", f"{server.url}/apiv2/")
+    monkeypatch.setenv("EARMARK_PREVIEW_HOSTS", "127.0.0.1")
+    made = server.state.add_sound("alice", audio=ogg)
+    client = client_from(read_settings())
+    assert client.preview(client.sound(made.id))[:4] == b"OggS"
+    assert (tmp_path / "freesound-requests.sqlite").exists()
+
+
+def test_jobs_may_have_a_credential_of_their_own_which_nobody_publishes_with(monkeypatch):
+    monkeypatch.setenv("FREESOUND_API_KEY", "shared")
+    assert client_from(read_settings(), for_jobs=True).budget.limits == SHARED
+    monkeypatch.setenv("EARMARK_FREESOUND_JOBS_KEY", "own")
+    jobs, app = client_from(read_settings(), for_jobs=True), client_from(read_settings())
+    assert (jobs.api_key.get_secret_value(), jobs.budget.limits) == ("own", READING_ONLY)
+    assert (app.api_key.get_secret_value(), app.budget.limits) == ("shared", SHARED)
+
+
+def test_a_list_whose_last_page_goes_away_meanwhile_just_ends(server, freesound, ogg):
+    for _ in range(4):
+        server.state.add_sound("alice", audio=ogg)
+    found = freesound.search(page_size=3)
+    first = [next(found) for _ in range(3)]
+    for sound in first:
+        server.state.reject(sound.id)
+    assert list(found) == []

@@ -1,0 +1,213 @@
+"""Signing in against the local double, over real HTTP: consent, refresh, and what must not work."""
+
+import sqlite3
+import threading
+
+import pytest
+from pydantic import SecretStr
+
+from core.freesound.budget import Budget
+from core.freesound.client import FreesoundClient, ServerTrouble, SignInExpired, Unreachable
+from core.freesound.oauth import BadCredential, OAuthClient, SignInRefused
+from core.freesound.sign_ins import MOST_STATES, ForeignCallback, NotSignedIn, SignIns
+from core.people import Person
+from tests.servers.freesound_person import consent, parameters
+
+CALLBACK = "http://localhost:8501/auth/freesound/callback"
+
+
+@pytest.fixture
+def credential(freesound_server):
+    return freesound_server.state.add_client("earmark", redirect_uri=CALLBACK)
+
+
+@pytest.fixture
+def build(freesound_server, credential, tmp_path):
+    def build(path=tmp_path / "people.sqlite", secret=credential.client_secret, clock=freesound_server.now) -> SignIns:
+        key = SecretStr(secret)
+        client = FreesoundClient(key, Budget(tmp_path / "budget.sqlite"), f"{freesound_server.url}/apiv2", sleep=lambda seconds: None)
+        return SignIns(path, OAuthClient(credential.client_id, key, f"{freesound_server.url}/apiv2"), client, clock)
+
+    return build
+
+
+@pytest.fixture
+def sign_ins(build):
+    return build()
+
+
+def sign_in(sign_ins: SignIns, browser: str = "browser-1", username: str = "alice") -> str:
+    landed = parameters(consent(sign_ins.begin(browser, CALLBACK, "/try"), username))
+    return sign_ins.finish(browser, landed["state"], landed["code"])
+
+
+def test_a_person_who_agrees_is_signed_in_at_this_browser_only(sign_ins, freesound_server):
+    assert sign_in(sign_ins) == "/try"
+    alice = freesound_server.state.users["alice"]
+    assert sign_ins.person("browser-1") == Person(alice.id, "alice")
+    assert sign_ins.person("browser-2") is None
+    assert sign_ins.person(None) is None
+
+
+def test_a_sign_in_survives_a_restart(sign_ins, build):
+    sign_in(sign_ins)
+    assert build().person("browser-1").name == "alice"
+    assert build().with_token("browser-1", lambda token: token.get_secret_value())
+
+
+def test_signing_out_ends_it(sign_ins):
+    sign_in(sign_ins)
+    sign_ins.sign_out("browser-1")
+    assert sign_ins.person("browser-1") is None
+    with pytest.raises(NotSignedIn):
+        sign_ins.with_token("browser-1", lambda token: token)
+
+
+def test_who_declines_is_not_signed_in_and_goes_back_to_where_they_were(sign_ins):
+    landed = parameters(consent(sign_ins.begin("browser-1", CALLBACK, "/try"), "alice", agree=False))
+    assert landed["error"] == "access_denied"
+    assert sign_ins.abandon("browser-1", landed["state"]) == "/try"
+    assert sign_ins.person("browser-1") is None
+
+
+def test_a_callback_begun_in_another_browser_is_refused_and_used_up(sign_ins):
+    """Login CSRF: the attacker's own callback, opened by the victim, must not sign the victim in as the attacker."""
+    landed = parameters(consent(sign_ins.begin("attacker", CALLBACK, "/try"), "bob"))
+    with pytest.raises(ForeignCallback):
+        sign_ins.finish("victim", landed["state"], landed["code"])
+    assert sign_ins.person("victim") is None
+    with pytest.raises(ForeignCallback):
+        sign_ins.finish("attacker", landed["state"], landed["code"])
+
+
+def test_a_callback_works_once(sign_ins):
+    landed = parameters(consent(sign_ins.begin("browser-1", CALLBACK, "/try"), "alice"))
+    sign_ins.finish("browser-1", landed["state"], landed["code"])
+    with pytest.raises(ForeignCallback):
+        sign_ins.finish("browser-1", landed["state"], landed["code"])
+
+
+def test_a_made_up_state_is_refused_before_freesound_is_asked(sign_ins, freesound_server):
+    with pytest.raises(ForeignCallback):
+        sign_ins.finish("browser-1", "made-up", "code")
+    assert freesound_server.requests == []
+
+
+def test_a_code_of_another_sign_in_does_not_fit(sign_ins):
+    """PKCE: a code that leaked is worth nothing without the verifier of the very sign-in that it was made for."""
+    stolen = parameters(consent(sign_ins.begin("victim", CALLBACK, "/try"), "alice"))["code"]
+    own = parameters(consent(sign_ins.begin("attacker", CALLBACK, "/try"), "bob"))
+    with pytest.raises(SignInRefused):
+        sign_ins.finish("attacker", own["state"], stolen)
+    assert sign_ins.person("attacker") is None
+
+
+def test_a_sign_in_that_took_more_than_ten_minutes_is_refused(sign_ins, freesound_server):
+    landed = parameters(consent(sign_ins.begin("browser-1", CALLBACK, "/try"), "alice"))
+    freesound_server.advance(601)
+    with pytest.raises(ForeignCallback):
+        sign_ins.finish("browser-1", landed["state"], landed["code"])
+
+
+def test_a_code_that_has_run_out_at_freesound_says_sign_in_again(sign_ins, build, freesound_server):
+    patient = build(clock=lambda: 0.0)
+    landed = parameters(consent(patient.begin("browser-1", CALLBACK, "/try"), "alice"))
+    freesound_server.advance(700)
+    with pytest.raises(SignInRefused, match="please sign in again"):
+        patient.finish("browser-1", landed["state"], landed["code"])
+
+
+def test_a_wrong_client_secret_is_the_operators_matter(build):
+    wrong = build(secret="x" * 40)
+    landed = parameters(consent(wrong.begin("browser-1", CALLBACK, "/try"), "alice"))
+    with pytest.raises(BadCredential, match="whoever runs Earmark"):
+        wrong.finish("browser-1", landed["state"], landed["code"])
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        ({"status": 500}, ServerTrouble),
+        ({"status": 502, "body": "<html>Bad gateway</html>"}, ServerTrouble),
+        ({"status": 200, "body": "<html>hello</html>", "content_type": "text/html"}, ServerTrouble),
+        ({"status": 200, "body": '{"access_token": "a"}', "content_type": "application/json"}, ServerTrouble),
+        ({"status": 200, "body": "[]", "content_type": "application/json"}, ServerTrouble),
+        ({"drop": "before"}, Unreachable),
+        ({"drop": "after"}, Unreachable),
+    ],
+)
+def test_a_token_endpoint_in_trouble_is_one_sentence_without_secrets(sign_ins, freesound_server, credential, fault, error):
+    landed = parameters(consent(sign_ins.begin("browser-1", CALLBACK, "/try"), "alice"))
+    freesound_server.fail("oauth2/access_token", **fault)
+    with pytest.raises(error) as caught:
+        sign_ins.finish("browser-1", landed["state"], landed["code"])
+    said = f"{caught.value!r} {caught.value.__cause__!r}"
+    assert credential.client_secret not in said
+    assert landed["code"] not in said
+
+
+def test_an_expired_token_is_refreshed_once_and_the_new_pair_is_kept(sign_ins, build, freesound_server):
+    sign_in(sign_ins)
+    freesound_server.state.expire_tokens()
+    client = sign_ins._client
+    assert sign_ins.with_token("browser-1", client.me).username == "alice"
+    assert build().with_token("browser-1", client.me).username == "alice"
+    assert sum(one.path.endswith("access_token/") for one in freesound_server.requests) == 2
+
+
+def test_twenty_at_once_refresh_once(sign_ins, freesound_server):
+    """Both tokens rotate: a second refresh with the old pair would end the sign-in."""
+    sign_in(sign_ins)
+    freesound_server.state.expire_tokens()
+    at_once, names = threading.Barrier(20), []
+
+    def ask():
+        at_once.wait()
+        names.append(sign_ins.with_token("browser-1", sign_ins._client.me).username)
+
+    sign_ins._client.budget.limits = type(sign_ins._client.budget.limits)(1000, 1000, 1000, 1000)
+    threads = [threading.Thread(target=ask) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert names == ["alice"] * 20
+    assert sum(one.path.endswith("access_token/") for one in freesound_server.requests) == 2
+
+
+def test_a_sign_in_taken_back_at_freesound_ends_here_too(sign_ins, freesound_server):
+    sign_in(sign_ins)
+    freesound_server.state.revoke("alice")
+    with pytest.raises(SignInExpired, match="please sign in again"):
+        sign_ins.with_token("browser-1", sign_ins._client.me)
+    assert sign_ins.person("browser-1") is None
+
+
+def test_two_browsers_of_one_person_do_not_disturb_each_other(sign_ins, freesound_server):
+    sign_in(sign_ins, "browser-1")
+    sign_in(sign_ins, "browser-2")
+    freesound_server.state.expire_tokens()
+    for browser in ("browser-1", "browser-2", "browser-1"):
+        assert sign_ins.with_token(browser, sign_ins._client.me).username == "alice"
+
+
+def test_the_file_holds_neither_tokens_nor_browser_ids(sign_ins, tmp_path):
+    sign_in(sign_ins)
+    access = sign_ins.with_token("browser-1", lambda token: token.get_secret_value())
+    file = tmp_path / "people.sqlite"
+    assert file.stat().st_mode & 0o077 == 0
+    dump = "\n".join(sqlite3.connect(file).iterdump()).encode() + file.read_bytes()
+    assert access.encode() not in dump
+    assert b"browser-1" not in dump
+
+
+def test_with_another_client_secret_everybody_signs_in_again(sign_ins, build):
+    sign_in(sign_ins)
+    with pytest.raises(SignInExpired, match="credential has changed"):
+        build(secret="y" * 40).with_token("browser-1", lambda token: token)
+
+
+def test_a_browser_that_begins_again_and_again_fills_nothing(sign_ins, tmp_path):
+    for _ in range(MOST_STATES + 10):
+        sign_ins.begin("browser-1", CALLBACK, "/")
+    assert sqlite3.connect(tmp_path / "people.sqlite").execute("select count(*) from begun").fetchone() == (MOST_STATES,)
