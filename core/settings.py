@@ -75,6 +75,7 @@ class Settings(BaseSettings):
     hopsworks_verify: bool = Field(True, description="Whether the certificate of Hopsworks is checked")
     hopsworks_folder: str = Field("Resources/earmark", min_length=1, description="Folder of the project that Earmark keeps things in")
     hopsworks_seed: str = Field("Resources/id2prediction.json", description="The seed's file in the project, imported at the first run")
+    tag_every_days: int = Field(3, ge=1, le=365, description="Days between two runs of the scheduled tagging job")
     keep_runs: int = Field(10, ge=1, description="Runs of the tagging job whose sounds are kept on Hopsworks")
 
     freesound_api_key: SecretStr | None = Field(

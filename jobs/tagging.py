@@ -15,12 +15,15 @@ from core.settings import Settings, settings
 from core.sources import FolderSource, Source
 from core.tagging import MOST_RETRIES, NewSounds, load_tagger, model_in_force, tag_new_sounds
 from core.workspace import Run, Workspace, WorkspaceError, open_workspace
+from jobs.modal_tagging import app as app  # what `modal deploy -m jobs.tagging` publishes
 from jobs.schedule import Every, at_home, due_at
 
 console = Console(stderr=True, highlight=False)
 MOST_REASONS_SHOWN = 10
 WORTH_SAYING_S = 5
 RETRY_S, LOOK_AGAIN_S = 600, 3600
+LEEWAY = timedelta(hours=1)
+"""A daily look does not happen at the same second each day: three days less a moment are three days."""
 
 
 @click.command()
@@ -41,6 +44,16 @@ def main(limit: int | None, again: bool, source: str, every: timedelta | None) -
         except (WorkspaceError, FreesoundError) as error:
             console.print(f"{error} Trying again in {RETRY_S // 60} minutes.", markup=False)
             time.sleep(RETRY_S)
+
+
+def tag_if_due(chosen: Settings, at_once: bool = False) -> Run | None:
+    """Tag the newest sounds of Freesound if the last finished run is `tag_every_days` ago, or at once; None if there was nothing to do."""
+    workspace = open_workspace(chosen)
+    workspace.mirror()
+    every, now = timedelta(days=chosen.tag_every_days), datetime.now(UTC)
+    if not at_once and due_at(workspace.runs(), every - LEEWAY, now) > now:
+        return None
+    return tag_newest(chosen)
 
 
 def wait_until_due(workspace: Workspace, every: timedelta) -> None:
