@@ -76,6 +76,11 @@ def _out(arguments: Sequence[str]) -> Path:
 @click.argument("arguments", nargs=-1, required=True, type=click.UNPROCESSED)
 def main(arguments: tuple[str, ...]) -> None:
     """Train on this machine: the arguments are those of `python -m training`."""
+    from training.__main__ import main as training
+
+    if arguments[0] not in training.commands:  # --help, or a mistake: the training says what there is
+        training(list(arguments), standalone_mode=False)
+        return
     click.echo(f"Registered {train_and_register(settings(), arguments)}.", err=True)
 
 

@@ -25,7 +25,10 @@ class Synchroniser:
 
     def start(self) -> None:
         """Begin, unless it is going on already."""
-        if self._thread is None and self.workspace.sharing() is not None:
+        sharing = self.workspace.sharing()
+        if self._thread is None and sharing is not None:
+            if sharing.warning:
+                logger.warning(sharing.warning)
             self._stopping.clear()
             self._thread = threading.Thread(target=self._work, name="synchroniser", daemon=True)
             self._thread.start()

@@ -74,7 +74,7 @@ class HopsworksWorkspace(LocalWorkspace):
 
     def append(self, events: Iterable[Event], *, once_per_model: bool = False) -> int:
         if once_per_model:
-            with suppress(Away):  # another job may have been faster; if not even that can be asked, twice is better than never
+            with suppress(HopsworksError):  # another job may have been faster; if that cannot be asked, twice is better than never
                 self.mirror()
         with self.writing() as connection:
             fresh = self.add(connection, events, once_per_model)

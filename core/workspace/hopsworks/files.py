@@ -44,7 +44,18 @@ def decode(kind: Kind, data: bytes) -> list[str]:
         raise Incomplete("the file has no header") from error
     if not whole or header.get("lines") != len(lines):
         raise Incomplete("the file is cut short or changed")
+    if kind == "segment":
+        _check_list(lines)
     return lines
+
+
+def _check_list(lines: Sequence[str]) -> None:
+    try:
+        paths = json.loads(lines[0])
+    except (ValueError, IndexError) as error:
+        raise Incomplete("the segment does not say which files it repeats") from error
+    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+        raise Incomplete("the segment does not say which files it repeats")
 
 
 def new_name(now: datetime | None = None) -> str:

@@ -18,6 +18,8 @@ from core.workspace.hopsworks.home import Home
 
 KEPT = "media/kept"
 NAME = re.compile(r"([0-9a-f]{64})(~\d+)?\.(ogg|webp)|.+\.([0-9a-f]{16})(~\d+)?\.safetensors")
+RUN_FOLDER = re.compile(r"media/\d{8}T\d+Z_\w+")
+"""Nothing else is ever removed."""
 LIST_AGAIN_S = 10
 """A medium that is not found is looked for again only after so long: a page may ask for many."""
 LATEST_FOLDERS = 2
@@ -98,7 +100,7 @@ class SharedMedia:
         copied, because it is damaged, keeps its folder.
         """
         project = self.home.project()
-        old = [folder for folder in self.folders(project) if folder != KEPT][:-runs]
+        old = [folder for folder in self.folders(project) if RUN_FOLDER.fullmatch(folder)][:-runs]
         wanted = {beginning for history in histories for beginning in self._beginnings(history)} if old else set()
         removed = 0
         for folder in old:

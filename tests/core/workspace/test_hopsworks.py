@@ -255,6 +255,13 @@ def test_a_torn_segment_is_no_segment(server, shared):
     assert other.shared_log.compact(1) == 1
 
 
+@pytest.mark.parametrize("lines", [[], ["no list"], ['{"a": 1}'], ["[1]"]])
+def test_a_segment_that_does_not_say_what_it_repeats_is_none(server, shared, lines):
+    server.store.put(f"Resources/earmark/segments/{files.new_name()}", files.encode("segment", lines))
+    put_event_file(server, predicted(1))
+    assert shared("reader").mirror() == 1
+
+
 def test_segments_pass_on_what_the_compactor_cannot_read(server, shared):
     line = predicted(1).to_json().replace('"predicted"', '"dreamt"')
     put_event_file(server, data=files.encode("events", [line]))
@@ -340,8 +347,10 @@ def test_media_of_old_runs_go_and_those_of_decided_sounds_stay(server, shared):
     cron.append([reviewed(cron.events("freesound:10"), ["howl"])])
     basis = cron.events("freesound:20")[0]
     cron.append([new_event(Published(decisions={}, basis=basis.event_id), "freesound:20", "ada", base=basis)])
+    server.store.put("Resources/earmark/media/my own/notes.txt", b"not of a run")
     cron.upkeep(keep_runs=2)
     cron.upkeep(keep_runs=2)
+    assert "my own/notes.txt" in server.store.files("Resources/earmark/media")
     app = shared("app")
     app.mirror()
     audio = {number: app.media_path(app.sound(f"freesound:{number}").media.audio) for number in (10, 11, 20, 21, 30, 40, 41, 50, 51)}
@@ -415,10 +424,10 @@ def test_a_model_that_came_short_does_not_replace_the_copy(server, shared):
 @pytest.mark.parametrize(
     ("fault", "times"),
     [
-        ({"path": "/upload/", "status": 500}, 1),
+        ({"path": "/upload//Projects", "status": 500}, 1),
         ({"path": "modelregistries", "method": "PUT", "status": 503}, 1),
         ({"path": "modelregistries", "method": "PUT", "drop": "after"}, 1),
-        ({"path": "/upload/", "drop": "after"}, 1),
+        ({"path": "/upload//Projects", "drop": "after"}, 1),
     ],
 )
 def test_a_failed_save_leaves_no_half_registered_version(server, shared, fault, times):

@@ -1,4 +1,5 @@
-"""Faults that must lose nothing. The counts are printed with `pytest -s`; ALL_STEPS=1 kills the job at every single request."""
+"""Faults that must lose nothing. The counts are printed with `pytest -s`; ALL_STEPS=1 kills the job at every single request, FAULT_SEED=7
+draws other faults."""
 
 import json
 import os
@@ -20,6 +21,7 @@ ROOT = HERE.parents[2]
 WRITERS, EDITS, SOUNDS = 4, 50, 5
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE)])}
 EVENTS = "Resources/earmark/events"
+SEED = int(os.environ.get("FAULT_SEED", "11"))
 ALL_STEPS = bool(os.environ.get("ALL_STEPS"))
 
 
@@ -62,7 +64,7 @@ class DoomedWriter(Writer):
 def test_four_writers_with_503s_lost_answers_delays_and_a_death_lose_no_edit(server, tmp_path):
     for number in range(1, SOUNDS + 1):
         server.store.put(f"{EVENTS}/2026-11-22/{files.new_name()}", files.encode("events", [predicted(number).to_json()]))
-    trouble = server.chaos(11, unavailable=0.1, drop_before=0.05, drop_after=0.05, delayed=0.1, seconds=0.02)
+    trouble = server.chaos(SEED, unavailable=0.1, drop_before=0.05, drop_after=0.05, delayed=0.1, seconds=0.02)
     names = [f"curator{number}" for number in range(WRITERS)]
     writers = [DoomedWriter(server, tmp_path, names[0]), *(Writer(server, tmp_path, name) for name in names[1:])]
     assert [writer.finish() for writer in writers] == [-signal.SIGKILL, 0, 0, 0]
