@@ -1,6 +1,7 @@
 """A local double of Hopsworks' REST API, real HTTPS on loopback, as the 5.2.1 client was measured to speak with it.
 
-In tests: `with HopsworksServer() as server:`; alone: `python -m tests.servers.hopsworks --port 8181`. Strict where the real server is
+In tests: `with HopsworksServer() as server:`. Alone: `python -m tests.servers.hopsworks` shows what to set, and
+`python -m tests.servers.hopsworks make run` starts the whole app on it. Strict where the real server is
 known to be: destinations are not overwritten, uploads are not atomic, lists stop at their limit, a missing path is an error 400.
 What it keeps is in hopsworks_store.
 """
@@ -10,11 +11,13 @@ import contextlib
 import datetime
 import ipaddress
 import json
+import os
 import random
 import re
 import socket
 import socketserver
 import ssl
+import subprocess
 import sys
 import tempfile
 import threading
@@ -445,13 +448,23 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8181)
     parser.add_argument("--project", default="demo")
     parser.add_argument("--key", default="a-key-for-tests")
+    parser.add_argument(
+        "command", nargs=argparse.REMAINDER, help="a command to run on it, such as: make run; without one, what to set is shown"
+    )
     given = parser.parse_args()
-    with HopsworksServer(given.port, given.project, given.key) as server:
-        for name, value in {"HOST": server.host, "PORT": server.port, "PROJECT": server.project, "API_KEY": server.key}.items():
-            print(f"export EARMARK_HOPSWORKS_{name}={value}")
-        print(f"export EARMARK_HOPSWORKS_CERTIFICATE={server.certificate}", flush=True)
-        with contextlib.suppress(KeyboardInterrupt):
-            threading.Event().wait()
+    with HopsworksServer(given.port, given.project, given.key) as server, contextlib.suppress(KeyboardInterrupt):
+        values = {
+            "HOST": server.host,
+            "PORT": server.port,
+            "PROJECT": server.project,
+            "API_KEY": server.key,
+            "CERTIFICATE": server.certificate,
+        }
+        settings = {f"EARMARK_HOPSWORKS_{name}": str(value) for name, value in values.items()}
+        if given.command:
+            sys.exit(subprocess.run(given.command, env=os.environ | settings).returncode)
+        print("\n".join(f"export {name}={value}" for name, value in settings.items()), flush=True)
+        threading.Event().wait()
 
 
 if __name__ == "__main__":

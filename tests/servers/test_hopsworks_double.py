@@ -252,6 +252,12 @@ def test_it_runs_alone_and_prints_the_settings_for_it():
     assert answer.json()[0]["project"]["name"] == settings["PROJECT"]
 
 
+def test_it_runs_a_command_with_the_settings_for_it():
+    command = [sys.executable, "-m", "tests.servers.hopsworks", "--port", "0", sys.executable, "-m", "core", "doctor"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, env=os.environ | {"COLUMNS": "200"})
+    assert "demo at localhost" in result.stdout, result.stderr
+
+
 def test_many_threads_are_served_at_once(server, datasets):
     results = []
     threads = [threading.Thread(target=lambda: results.append(datasets.exists(datasets.place))) for _ in range(20)]

@@ -315,6 +315,8 @@ class Project:
             return Missing(self._says("has no such file, folder or model."))
         if code in _OCCUPIED_CODES:
             return Occupied(self._says("has something under this name already."))
+        if status == 413:  # by a proxy, in HTML; it would say so for ever
+            return HopsworksError(self._says("does not take a file of this size."))
         if status >= 500 or status == 429:
             return Away(self._says(f"is out of order just now (HTTP {status})."))
         if code is None:

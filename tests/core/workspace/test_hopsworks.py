@@ -84,6 +84,20 @@ def test_a_lost_answer_leaves_no_doubt_and_no_double(server, shared, drop):
     assert len(server.store.files(EVENTS)) == 1
 
 
+def test_a_file_that_hopsworks_does_not_take_holds_up_no_other_and_is_reported(server, shared):
+    ada, ben = shared("ada"), shared("ben")
+    ada.put_media(b"OggS" * 1000, "ogg")
+    ada.append([predicted(1)])
+    server.fail("/upload/Resources/earmark/media", None, status=413, content_type="text/html")
+    ada.flush()
+    assert ben.mirror() == 1
+    assert ada.sharing().waiting == 1
+    assert ada.sharing().problem.endswith("does not take a file of this size.")
+    server.heal()
+    ada.settle()
+    assert ada.sharing().problem == ""
+
+
 def test_one_save_is_one_file_and_a_large_batch_a_few(server, shared, monkeypatch):
     monkeypatch.setattr(files, "MOST_LINES", 50)
     ada = shared("ada")
