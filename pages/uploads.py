@@ -1,11 +1,10 @@
 """What became of the sounds that somebody published from here."""
 
 from datetime import UTC, datetime
-from functools import partial
 
 import streamlit as st
 
-from app import browser, session
+from app import session
 from app.text import ago, plain
 from core.errors import EarmarkError
 from core.freesound.client import FreesoundSound, PendingUploads
@@ -30,14 +29,14 @@ PROCESSING = {
 
 def main() -> None:
     st.title("Your uploads", anchor=False)
-    people, own_id, who = session.sign_ins(), browser.browser_id(), session.viewer()
-    if people is None:
+    who = session.viewer()
+    if not session.can_publish_here():
         st.info("Publishing is not set up on this server.", icon=":material/cloud_off:")
         return
-    if who.person is None or own_id is None:
+    if who.person is None:
         st.info("Sign in with Freesound to see what became of your sounds.", icon=":material/login:")
         return
-    everything(who.person, partial(people.with_token, own_id))
+    everything(who.person, session.with_token(who.person))
 
 
 def everything(person: Person, with_token: WithToken) -> None:
