@@ -12,7 +12,8 @@ from core.freesound.client import client_from
 from core.freesound.feed import FreesoundSource
 from core.settings import Settings, settings
 from core.sources import FolderSource, Source
-from core.tagging import MOST_RETRIES, NewSounds, load_tagger, model_in_force, tag_new_sounds
+from core.tagging import AUTOMATIC, MOST_RETRIES, NewSounds, load_tagger, model_in_force, tag_new_sounds
+from core.withdrawing import withdraw_gone
 from core.workspace import Run, Workspace, open_workspace
 
 console = Console(stderr=True, highlight=False)
@@ -42,7 +43,11 @@ def tag_newest(chosen: Settings, limit: int | None = None, again: bool = False) 
     """Tag the newest sounds of Freesound; None where none is new. Raises `FreesoundError`, with one sentence, as `NoKey` without a key."""
     client = client_from(chosen, for_jobs=True, sleep=_wait_for_freesound)
     source = FreesoundSource(client, chosen.feed_seconds, chosen.feed_days)
-    return _tag(chosen, source, "Freesound", limit or chosen.feed_limit, again)
+    run = _tag(chosen, source, "Freesound", limit or chosen.feed_limit, again)
+    gone = withdraw_gone(client, open_workspace(chosen), AUTOMATIC)
+    if gone:
+        console.print(f"Withdrew {', '.join(gone)}: Freesound does not have them any more.", markup=False)
+    return run
 
 
 def _wait_for_freesound(seconds: float) -> None:

@@ -19,11 +19,11 @@ from io import StringIO
 from core.errors import EarmarkError
 from core.freesound.form import (
     LICENSES,
-    LONGEST_DESCRIPTION,
     LONGEST_NAME,
     LONGEST_PACK,
     GeotagError,
     Problem,
+    check_description,
     check_file_name,
     check_tags,
     check_text,
@@ -132,7 +132,7 @@ def _column(row: BulkRow, column: str) -> Iterator[str]:
     elif column == "geotag" and row.geotag.strip():
         yield from _place(row.geotag)
     elif column == "description":
-        yield from check_text(row.description, "The description", LONGEST_DESCRIPTION, lines=True)
+        yield from check_description(row.description)
     elif column == "license" and row.license not in LICENSES:
         yield f"Please choose one of Freesound's licences: {', '.join(one.title for one in LICENSES.values())}."
     elif column == "pack_name" and row.pack_name:

@@ -138,12 +138,7 @@ def check_file_name(file_name: str) -> Iterator[str]:
         yield f"{_ENDINGS}, and this one is called “{_shown(file_name)}”."
     if len(file_name) > LONGEST_FILE_NAME:
         yield f"The file name has {len(file_name)} characters; {LONGEST_FILE_NAME} are allowed. Please rename the file."
-    if (
-        re.search(r'[/\\"]', file_name)
-        or not file_name.isprintable()
-        or html.unescape(file_name) != file_name
-        or file_name != file_name.strip()
-    ):
+    if _changed(file_name):
         yield "The file name has characters that Freesound would change. Please rename the file, with letters, digits, spaces and hyphens."
 
 
@@ -247,10 +242,11 @@ def _pack(form: UploadForm) -> Iterator[str]:
     return check_text(form.pack, "The pack's name", LONGEST_PACK) if form.pack else iter(())
 
 
-def _description(form: UploadForm) -> Iterator[str]:
-    if not form.description.strip():
+def check_description(text: str) -> Iterator[str]:
+    """What is wrong with a description; sentences."""
+    if not text.strip():
         return iter(("Please describe the sound: what is heard, where and how it was made.",))
-    return check_text(form.description, "The description", LONGEST_DESCRIPTION, lines=True)
+    return check_text(text, "The description", LONGEST_DESCRIPTION, lines=True)
 
 
 def _license(form: UploadForm) -> Iterator[str]:
@@ -275,7 +271,7 @@ _RULES: tuple[tuple[str, Callable[[UploadForm], Iterator[str]]], ...] = (
     ("audiofile", _audiofile),
     ("name", _name),
     ("tags", lambda form: check_tags(form.tags)),
-    ("description", _description),
+    ("description", lambda form: check_description(form.description)),
     ("license", _license),
     ("bst_category", _category),
     ("pack", _pack),

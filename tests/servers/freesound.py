@@ -29,6 +29,7 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlencode, urlsp
 
 from tests.servers import freesound_pages as pages
 
+CALLBACK = "http://localhost:8501/auth/freesound/callback"  # of an app started by `make run`
 SITE = "https://freesound.org"  # stands in `next`, `url`, `download`, ... whatever host was asked, as on the site
 MINUTE, DAY = 60, 24 * 60 * 60
 LICENSES = {
@@ -1562,14 +1563,16 @@ def demo(server: FreesoundServer, sounds: Path, redirect_uri: str) -> Client:
 def main() -> None:
     parser = argparse.ArgumentParser(description="A local double of freesound.org's API, for trying sign-in and publishing.")
     parser.add_argument("--port", type=int, default=8765)
-    parser.add_argument("--redirect-uri", default="", help="the app's registered callback; blank: the code is shown to be pasted")
+    parser.add_argument("--redirect-uri", default=CALLBACK, help="the app's registered callback; blank: the code is shown to be pasted")
     parser.add_argument("--process", action="store_true", help="process uploaded sounds at once (moderation stays open)")
     given = parser.parse_args()
     with FreesoundServer(given.port) as server:
         client = demo(server, Path(__file__).parents[2] / "examples" / "sounds", given.redirect_uri)
         server.auto_process = given.process
         print(f"API {server.url}/apiv2/   users alice/alice, bob/bob   {len(server.state.sounds)} sounds")
-        print(f"client_id {client.client_id}\nclient_secret {client.client_secret}\nredirect_uri {server.callback_of(client)}", flush=True)
+        print(f"redirect_uri {server.callback_of(client)}\nStart the app against it with\n")
+        print(f"FREESOUND_API_KEY={client.client_secret} EARMARK_FREESOUND_CLIENT_ID={client.client_id} \\")
+        print(f"EARMARK_FREESOUND_API={server.url}/apiv2 EARMARK_PREVIEW_HOSTS=127.0.0.1 make run", flush=True)
         try:
             threading.Event().wait()
         except KeyboardInterrupt:
