@@ -1,5 +1,6 @@
 """What became of the sounds that somebody published from here."""
 
+import time
 from datetime import UTC, datetime
 
 import streamlit as st
@@ -18,6 +19,8 @@ MARKS = {
     "refused": ":red[:material/error:]",
     "not there": ":red[:material/error:]",
 }
+GONE_AFTER_S = 3600
+"""Sounds of trusted uploaders are in no list while they are processed, and may not be shown either. That takes a minute."""
 PROCESSING = {
     "Pending": "waiting to be processed",
     "Queued": "waiting to be processed",
@@ -74,9 +77,14 @@ def _forget_look() -> None:
 
 def _withdraw_gone(others: dict[int, FreesoundSound | None], person: Person) -> None:
     """Sounds that were rejected or deleted at Freesound leave Earmark, too."""
-    for number, sound in others.items():
-        if sound is None:
-            withdraw(session.workspace(), f"freesound:{number}", GONE, person.actor)
+    for publication in session.publisher().of(person):
+        if _is_gone(publication, others):
+            withdraw(session.workspace(), f"freesound:{publication.sound}", GONE, person.actor)
+
+
+def _is_gone(publication: Publication, others: dict[int, FreesoundSound | None]) -> bool:
+    """Whether Freesound does not have the sound any more, rather than not show it yet."""
+    return publication.sound in others and others[publication.sound] is None and time.time() - publication.changed > GONE_AFTER_S
 
 
 def one(publication: Publication, pending: PendingUploads, others: dict[int, FreesoundSound | None], person: Person) -> None:
@@ -109,9 +117,9 @@ def standing(publication: Publication, pending: PendingUploads, others: dict[int
     if publication.sound not in others:
         return "On Freesound."
     sound = others[publication.sound]
-    if sound is None:
+    if _is_gone(publication, others):
         return "Freesound does not have it any more: it was not accepted, or deleted."
-    return "Public on Freesound." if sound.duration > 0 else "On Freesound: being processed."
+    return "Public on Freesound." if sound and sound.duration > 0 else "On Freesound: being processed."
 
 
 def _withdraw(intent: str) -> None:
