@@ -379,16 +379,36 @@ def _body_or_error(answer: requests.Response) -> dict[str, Any]:
     if status == 401 and 'error="invalid_token"' in answer.headers.get("WWW-Authenticate", ""):
         raise SignInExpired("The sign-in with Freesound has run out.")
     if status in (401, 403):
-        raise NotAllowed(f"Freesound does not allow that{_said(detail)}.")
+        raise NotAllowed(_CREDENTIAL_TROUBLE.get(str(detail), f"Freesound does not allow that{_said(detail)}."))
     if status == 404:
         raise NotThere(f"Freesound does not have that{_said(detail)}.")
     if status == 429:
-        throttled = Throttled if "/minute" in str(detail) else DailyThrottled
-        raise throttled(f"Freesound asks for fewer requests{_said(detail)}.")
+        raise _throttled(str(detail))
     if status == 413:
         raise Refused("The file is larger than Freesound takes.")
     fields = {name: [str(one) for one in messages] for name, messages in detail.items()} if isinstance(detail, dict) else {}
     raise Refused(f"Freesound refuses this{_said(detail)}.", fields)
+
+
+_OPERATOR = "whoever runs Earmark here must look at FREESOUND_API_KEY"
+_CREDENTIAL_TROUBLE = {
+    "Invalid token": f"Freesound does not know this server's key; {_OPERATOR}.",
+    "Suspended token or token pending for approval": f"Freesound has suspended this server's key, or not approved it yet; {_OPERATOR}.",
+    "User inactive or deleted": f"The account that this server's key belongs to is not active at Freesound; {_OPERATOR}.",
+    "Authentication credentials were not provided.": "Freesound did not recognise the sign-in; please sign out and in again.",
+    "Not authorized": "The sign-in with Freesound does not allow writing; please sign out and in again.",
+}
+"""Sentences for the server's words about credentials (section 2 of what was measured of it)."""
+
+
+def _throttled(detail: str) -> FreesoundError:
+    """The error for a 429; the server names the rate in brackets, or says that the credential is suspended."""
+    rate = detail.rpartition("(")[2].rstrip(").") if "(" in detail else ""
+    if rate.endswith("/minute"):
+        return Throttled(f"Freesound asks for fewer requests ({rate}); please try again in a minute.")
+    if rate:
+        return DailyThrottled(f"Freesound asks for fewer requests ({rate}); there is room again tomorrow.")
+    return DailyThrottled(f"Freesound has suspended this server's key; {_OPERATOR}.")
 
 
 def _said(detail: Any) -> str:
