@@ -138,10 +138,13 @@ def listen(name: str, data: bytes) -> Listened:
     return clip
 
 
-def hear_to_publish(name: str, data: bytes) -> publishing.Heard:
-    """What Earmark keeps of a clip that is published: listened to anew, as it may be a part. Raises `AudioError`."""
+def hear_to_publish(name: str, data: bytes, tell: Callable[[int], None]) -> publishing.Heard:
+    """What Earmark keeps of a clip that is published: listened to anew, as it may be a part. Raises `AudioError`.
+
+    `tell` hears how many are waiting, if there is a queue.
+    """
     tagger, model = session.tagger()
-    with slots().one(_tell_queue):
+    with slots().one(tell):
         waveform = audio.load(data, name=name, limits=session.settings().limits)
         tagging = tagger.tag(waveform)
         facts = waveform.source

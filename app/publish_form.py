@@ -1,7 +1,7 @@
 """From a tagged clip to a sound on Freesound: the form, what exactly will be sent, one deliberate press, and what became of it."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import browser, drafts, listening, session
+from app import drafts, listening, session
 from app.tag_editor import Edit
 from app.text import plain
 from core.errors import EarmarkError
@@ -78,15 +78,19 @@ def key_of(clip_key: str, name: str) -> str:
 
 def values(clip_key: str) -> dict[str, Any]:
     """What the form holds now, for the draft."""
-    found = {name: st.session_state.get(key_of(clip_key, name)) for name in (*FIELDS, "category")}
+    typed = st.session_state.get(key_of(clip_key, "typed"), {})
+    found = {name: st.session_state.get(key_of(clip_key, name), typed.get(name)) for name in (*FIELDS, "category")}
     return {name: value for name, value in found.items() if value}
 
 
 def restore(clip_key: str, form: dict[str, Any]) -> None:
-    """Fill the form from a draft. What is typed in this session already stays."""
+    """Fill the form from what was typed in this session, or else from a draft: Streamlit forgets fields that are not on the page."""
+    form = st.session_state.get(key_of(clip_key, "typed"), form)
+    choices: dict[str, Container[str]] = {"license": LICENSES, "category": CATEGORIES}
     for name in (*FIELDS, "category"):
-        if isinstance(form.get(name), str):
-            st.session_state.setdefault(key_of(clip_key, name), form[name])
+        value = form.get(name)
+        if isinstance(value, str) and value in choices.get(name, (value,)):
+            st.session_state.setdefault(key_of(clip_key, name), value)
 
 
 def publish_section(clip: Clip, edit: Edit) -> None:
@@ -130,6 +134,7 @@ def _form(clip: Clip, edit: Edit) -> UploadForm:
         with st.expander("Pack and place (optional)"):
             pack = st.text_input("Pack", key=key("pack"), max_chars=255, help="A pack of yours for the sound; a new one is made")
             geotag = st.text_input("Place", key=key("geotag"), max_chars=100, placeholder="52.5200, 13.4050", help=PLACE_HELP)
+    st.session_state[key("typed")] = values(clip.key)
     kept = [one.tag for one in clip.suggestions if one.tag in edit.tags]
     return UploadForm(
         file_name=clip.file_name,
@@ -185,21 +190,24 @@ def _summary(form: UploadForm, clip: Clip) -> None:
 def _press(clip: Clip, form: UploadForm) -> None:
     who, problems = session.viewer(), check(form)
     _problems(problems)
-    if who.may_not_publish:
+    if error := st.session_state.get(f"publish-error-{clip.key}"):
+        st.error(plain(error), icon=":material/error:")
+    if who.person is None:
         sign_in = "Sign in with Freesound to publish"
         st.button(sign_in, key="sign-in-to-publish", type="primary", icon=":material/login:", on_click=session.go_to_sign_in)
         st.caption("You come back to this sound, and to everything typed here.")
         return
-    if error := st.session_state.get(f"publish-error-{clip.key}"):
-        st.error(plain(error), icon=":material/error:")
     last: Publication | None = st.session_state.get(f"published-{clip.key}")
     if last is not None:
         outcome(last)
-    st.button(
-        f"Publish as {plain(who.name)}", key=f"publish-{clip.key}", type="primary", icon=":material/publish:", disabled=bool(problems),
-        on_click=_publish, args=(clip, form),
+    # No callback: it would get the form as it was before the field that was left by this very press.
+    pressed = st.button(
+        f"Publish as {plain(who.name)}", key=f"publish-{who.person.user_id}-{clip.key}", type="primary", icon=":material/publish:",
+        disabled=bool(problems),
     )  # fmt: skip
     st.caption("This sends the sound to Freesound, where people check it before it becomes public.")
+    if pressed and _publish(clip, form):
+        st.rerun()
 
 
 def _problems(problems: list[Problem]) -> None:
@@ -207,15 +215,14 @@ def _problems(problems: list[Problem]) -> None:
         st.caption("Before it can be published:\n" + "\n".join(f"- {plain(one.sentence)}" for one in problems))
 
 
-def _publish(clip: Clip, form: UploadForm) -> None:
-    """Begin to publish, if the viewer may and the form is right: both are looked at again here."""
-    who, own_id, people = session.viewer(), browser.browser_id(), session.sign_ins()
-    key = _sending_key(clip)
-    if who.person is None or own_id is None or people is None or check(form) or key in st.session_state:
-        return
+def _publish(clip: Clip, form: UploadForm) -> bool:
+    """Begin to publish, if the viewer may and the form is right: both are looked at again here. Returns whether it has begun."""
+    person, key = session.viewer().person, _sending_key(clip)
+    if person is None or check(form) or key in st.session_state:
+        return False
     sending = st.session_state[key] = Sending()
-    with_token = partial(people.with_token, own_id)
-    sending.run(partial(_send, session.publisher(), who.person, with_token, clip, form, session.settings().limits))
+    sending.run(partial(_send, session.publisher(), person, session.with_token(person), clip, form, session.settings().limits))
+    return True
 
 
 def _send(
@@ -234,7 +241,7 @@ def _send(
         part = trim(data, name, *clip.part, limits)
         data, name = part.data, part.file_name
     progress("Listening", 0.0)
-    heard = listening.hear_to_publish(name, data)
+    heard = listening.hear_to_publish(name, data, lambda waiting: progress("Waiting, as the server is listening to others", 0.0))
     return publisher.publish(person, with_token, replace(form, file_name=name, size=len(data)), data, heard, progress)
 
 

@@ -1,12 +1,14 @@
 """Who is looking, and the things that all sessions of the server share."""
 
 import gc
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import streamlit as st
+from pydantic import SecretStr
 
 from app import browser
 from app.text import plain
@@ -14,7 +16,7 @@ from core.errors import EarmarkError
 from core.files import write_atomic
 from core.freesound.client import FreesoundClient, client_from
 from core.freesound.oauth import OAuthClient
-from core.freesound.publishing import Publisher
+from core.freesound.publishing import Publisher, Result, WithToken
 from core.freesound.sign_ins import NotSignedIn, SignIns
 from core.id2prediction import ModelRef
 from core.model import bundle as bundles
@@ -123,6 +125,20 @@ def publisher() -> Publisher:
     if client is None:
         raise NotSignedIn("Publishing is not set up on this server.")
     return Publisher(settings().workspace_folder / "publications", client, workspace())
+
+
+def with_token(person: Person) -> WithToken:
+    """Calls in the name of `person`, as long as it is they who are signed in at this browser: another one may be next. Raises
+    `NotSignedIn` otherwise."""
+    people, own_id = sign_ins(), browser.browser_id()
+
+    def call_for_them(call: Callable[[SecretStr], Result]) -> Result:
+        now = people.person(own_id) if people else None
+        if people is None or own_id is None or now is None or now.user_id != person.user_id:
+            raise NotSignedIn("Please sign in with Freesound first.")
+        return people.with_token(own_id, call)
+
+    return call_for_them
 
 
 def viewer() -> Viewer:

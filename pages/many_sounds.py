@@ -64,7 +64,7 @@ def _files():
 
 
 def _listen_to_all(files) -> list[Line]:
-    """A line for each file. What was heard is remembered, so that an interrupted round goes on where it stopped."""
+    """A line for each file that was listened to. They are remembered, so that an interrupted round goes on where it stopped."""
     heard: dict[str, Line] = st.session_state.setdefault("many_heard", {})
     keys = {file.file_id: hashlib.sha256(file.name.encode() + file.getvalue()).hexdigest() for file in files}
     missing = [file for file in files if keys[file.file_id] not in heard]
@@ -73,18 +73,24 @@ def _listen_to_all(files) -> list[Line]:
             bar = st.progress(0.0, text="Listening ...")
             for done, file in enumerate(missing):
                 bar.progress(done / len(missing), text=f"Listening to {plain(file.name)} ({done + 1} of {len(missing)})")
-                heard[keys[file.file_id]] = _listen(file.name, file.getvalue())
+                try:
+                    heard[keys[file.file_id]] = _listen(file.name, file.getvalue())
+                except TooManyClips as error:
+                    session.show_error(error)
+                    st.caption(f"{plural(len(missing) - done, 'file')} left; the table has the others.")
+                    break
             bar.empty()
-    wanted = list(keys.values())
+    wanted = [key for key in keys.values() if key in heard]
     st.session_state.many_heard = {key: heard[key] for key in wanted}
     return [heard[key] for key in wanted]
 
 
 def _listen(name: str, data: bytes) -> Line:
+    """Raises `TooManyClips`, which says nothing of the file: it may be listened to later."""
     empty = BulkRow(name, (), "", "", "")
     try:
         found = listening.listen(name, data)
-    except (AudioError, TooManyClips) as error:
+    except AudioError as error:
         return Line(empty, problem=str(error))
     tags = tuple(one.tag for one in found.suggestions if one.above_threshold)
     guesses = predict_category(tags, {one.tag: one.probability for one in found.suggestions})

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import dataclass
 
 import streamlit as st
 
@@ -20,6 +21,16 @@ RECORDING_RATE = 48_000  # Streamlit's default of 16 kHz would lose everything a
 EXAMPLES = {"Rain on leaves": "rain-on-leaves.ogg", "Ambulance siren": "siren.ogg", "Dog barking": "dog-barking.ogg"}
 
 
+@dataclass(frozen=True)
+class Given:
+    """A clip to listen to: what to call it, its file's name and bytes, and whether it is the person's `own` to publish."""
+
+    name: str
+    file_name: str
+    data: bytes
+    own: bool = True
+
+
 def main() -> None:
     st.title("Try your sound", anchor=False)
     st.caption("The clip stays on this server for a day at most, so that you can go on with it. Nothing is published unless you say so.")
@@ -27,25 +38,25 @@ def main() -> None:
     given = choose(begun)
     if given is None:
         return
-    name, file_name, data = given
     try:
-        heard = listening.listen(name, data)
+        heard = listening.listen(given.name, given.data)
     except (AudioError, TooManyClips) as error:
         session.show_error(error)
         return
-    before = begun.form if begun and begun.data == data else {}
+    before = begun.form if begun and begun.data == given.data else {}
     edit, part = result(heard, before)
-    clip = Clip(heard.key, file_name, data, part, heard.suggestions, heard.model)
-    if st.session_state.get("taken") != "example":
+    if given.own:
+        clip = Clip(heard.key, given.file_name, given.data, part, heard.suggestions, heard.model)
         publish_form.restore(clip.key, before)
         publish_form.publish_section(clip, edit)
-        keep(clip, name, edit)
+        keep(clip, given.name, edit)
 
 
 def draft() -> drafts.Draft | None:
-    """What was begun before this page was loaded: looked up once, and then the session's."""
-    if "begun" not in st.session_state:
+    """What was begun before somebody came to this page, be it from another one: looked up then, and not again while they stay."""
+    if "upload" not in st.session_state:  # the uploader is there from the end of the first run until the page is left
         st.session_state.begun = drafts.mine()
+        st.session_state.pop("taken", None)
     return st.session_state.begun
 
 
@@ -57,8 +68,8 @@ def keep(clip: Clip, name: str, edit: Edit) -> None:
         drafts.keep(name, clip.data, form)
 
 
-def choose(begun: drafts.Draft | None) -> tuple[str, str, bytes] | None:
-    """The clip that was uploaded, recorded or picked last, or begun earlier: its title, its file's name, and its bytes."""
+def choose(begun: drafts.Draft | None) -> Given | None:
+    """The clip that was uploaded, recorded or picked last, or begun earlier."""
     upload, record = st.columns(2, gap="large")
     with upload:
         file = _upload()
@@ -66,9 +77,9 @@ def choose(begun: drafts.Draft | None) -> tuple[str, str, bytes] | None:
         recording = st.audio_input("Record one", sample_rate=RECORDING_RATE, key="recording", on_change=_take, args=("recording",))
     example = st.pills("No sound at hand? Hear one of ours", EXAMPLES, key="example", on_change=_take, args=("example",))
     given = {
-        "upload": file and (file.name, file.name, file.getvalue()),
-        "recording": recording and ("Your recording", "recording.wav", recording.getvalue()),
-        "example": example and (f"{example} (synthetic)", EXAMPLES[example], (EXAMPLE_SOUNDS / EXAMPLES[example]).read_bytes()),
+        "upload": file and Given(file.name, file.name, file.getvalue()),
+        "recording": recording and Given("Your recording", "recording.wav", recording.getvalue()),
+        "example": example and _example(example),
     }
     newest = given.get(st.session_state.get("taken", "")) or next((clip for clip in given.values() if clip), None)
     if newest or begun is None:
@@ -76,7 +87,12 @@ def choose(begun: drafts.Draft | None) -> tuple[str, str, bytes] | None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(f":material/history: You were working on {plain(begun.name)}.")
         st.button("Discard it", key="discard", type="tertiary", icon=":material/delete:", on_click=_discard)
-    return begun.name, str(begun.form.get("file_name") or begun.name), begun.data
+    return Given(begun.name, str(begun.form.get("file_name") or begun.name), begun.data)
+
+
+def _example(name: str) -> Given:
+    file_name = EXAMPLES[name]
+    return Given(f"{name} (synthetic)", file_name, (EXAMPLE_SOUNDS / file_name).read_bytes(), own=False)
 
 
 def _upload():

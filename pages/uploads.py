@@ -1,11 +1,11 @@
 """What became of the sounds that somebody published from here."""
 
+import time
 from datetime import UTC, datetime
-from functools import partial
 
 import streamlit as st
 
-from app import browser, session
+from app import session
 from app.text import ago, plain
 from core.errors import EarmarkError
 from core.freesound.client import FreesoundSound, PendingUploads
@@ -19,6 +19,8 @@ MARKS = {
     "refused": ":red[:material/error:]",
     "not there": ":red[:material/error:]",
 }
+GONE_AFTER_S = 3600
+"""Sounds of trusted uploaders are in no list while they are processed, and may not be shown either. That takes a minute."""
 PROCESSING = {
     "Pending": "waiting to be processed",
     "Queued": "waiting to be processed",
@@ -30,14 +32,14 @@ PROCESSING = {
 
 def main() -> None:
     st.title("Your uploads", anchor=False)
-    people, own_id, who = session.sign_ins(), browser.browser_id(), session.viewer()
-    if people is None:
+    who = session.viewer()
+    if not session.can_publish_here():
         st.info("Publishing is not set up on this server.", icon=":material/cloud_off:")
         return
-    if who.person is None or own_id is None:
+    if who.person is None:
         st.info("Sign in with Freesound to see what became of your sounds.", icon=":material/login:")
         return
-    everything(who.person, partial(people.with_token, own_id))
+    everything(who.person, session.with_token(who.person))
 
 
 def everything(person: Person, with_token: WithToken) -> None:
@@ -75,9 +77,14 @@ def _forget_look() -> None:
 
 def _withdraw_gone(others: dict[int, FreesoundSound | None], person: Person) -> None:
     """Sounds that were rejected or deleted at Freesound leave Earmark, too."""
-    for number, sound in others.items():
-        if sound is None:
-            withdraw(session.workspace(), f"freesound:{number}", GONE, person.actor)
+    for publication in session.publisher().of(person):
+        if _is_gone(publication, others):
+            withdraw(session.workspace(), f"freesound:{publication.sound}", GONE, person.actor)
+
+
+def _is_gone(publication: Publication, others: dict[int, FreesoundSound | None]) -> bool:
+    """Whether Freesound does not have the sound any more, rather than not show it yet."""
+    return publication.sound in others and others[publication.sound] is None and time.time() - publication.changed > GONE_AFTER_S
 
 
 def one(publication: Publication, pending: PendingUploads, others: dict[int, FreesoundSound | None], person: Person) -> None:
@@ -110,9 +117,9 @@ def standing(publication: Publication, pending: PendingUploads, others: dict[int
     if publication.sound not in others:
         return "On Freesound."
     sound = others[publication.sound]
-    if sound is None:
+    if _is_gone(publication, others):
         return "Freesound does not have it any more: it was not accepted, or deleted."
-    return "Public on Freesound." if sound.duration > 0 else "On Freesound: being processed."
+    return "Public on Freesound." if sound and sound.duration > 0 else "On Freesound: being processed."
 
 
 def _withdraw(intent: str) -> None:

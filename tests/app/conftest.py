@@ -175,6 +175,15 @@ def sign_in(connected, browser_sends):
     return whole_way
 
 
+def open_to_the_world(app, monkeypatch):
+    """The app on an address that others can reach, where only roles count."""
+    from streamlit import config
+
+    config.set_option("server.address", "0.0.0.0")
+    monkeypatch.delenv("EARMARK_CURATOR")
+    return app
+
+
 class Clip:
     """A file that somebody tries on the page."""
 
