@@ -17,9 +17,11 @@ from core.workspace.hopsworks.client import Away, HopsworksError, Missing, Proje
 from core.workspace.hopsworks.home import Home
 
 KEPT = "media/kept"
-NAME = re.compile(r"([0-9a-f]{64})(~\d+)?\.(ogg|webp)|.+\.([0-9a-f]{16})(~\d+)?\.safetensors")
+NAME = re.compile(r"([0-9a-f]{64})(-\d+)?\.(ogg|webp)|.+\.([0-9a-f]{16})(-\d+)?\.safetensors")
 RUN_FOLDER = re.compile(r"media/\d{8}T\d+Z_\w+")
 """Nothing else is ever removed."""
+SOUND_DIGITS = 32
+"""Of a sound id, in a sidecar's name: all of Freesound's, and half of a hash."""
 LIST_AGAIN_S = 10
 """A medium that is not found is looked for again only after so long: a page may ask for many."""
 LATEST_FOLDERS = 2
@@ -42,7 +44,8 @@ class SharedMedia:
                 self.ledger.post(connection, f"{self.run_folder}/{name}", body=body, medium=None if body else name)
 
     def sidecar_key(self, sound_id: str, model: ModelRef) -> str:
-        return f"{sound_id.replace(':', '-')}.{model.name}-{model.version}."
+        kind, _, number = sound_id.partition(":")
+        return f"{kind}-{number[:SOUND_DIGITS]}.{model.name}-{model.version}."
 
     def fetch(self, beginning: str) -> bytes | None:
         """The medium whose name begins so, from the shared home; None if it is not there, or Hopsworks is away."""
@@ -157,4 +160,4 @@ def _beginning(name: str) -> str:
     """What `wanted` holds for a name: the hash of a medium, sound and model of a sidecar."""
     if name.endswith(".safetensors"):
         return name[: name.removesuffix(".safetensors").rindex(".") + 1]
-    return name.partition(".")[0].partition("~")[0]
+    return name.partition(".")[0].partition("-")[0]
