@@ -398,6 +398,18 @@ def test_media_of_old_runs_go_and_those_of_decided_sounds_stay(server, shared):
     assert len(kept) == 6
 
 
+def test_a_machine_that_knew_the_old_place_finds_what_was_kept(shared, monkeypatch):
+    monkeypatch.setattr(media, "LIST_AGAIN_S", 0)
+    cron, app = shared("cron"), shared("app")
+    a_run(cron, 1, 10, 11)
+    app.mirror()
+    assert app.media_path(app.sound("freesound:11").media.audio) is not None
+    cron.append([reviewed(cron.events("freesound:10"), ["howl"])])
+    a_run(cron, 2, 20)
+    cron.upkeep(keep_runs=1)
+    assert app.media_path(app.sound("freesound:10").media.audio).read_bytes() == b"OggS 10"
+
+
 def test_a_decided_sound_whose_medium_cannot_be_copied_keeps_its_folder(server, shared):
     cron = shared("cron")
     a_run(cron, 1, 10)
@@ -423,7 +435,6 @@ def test_looking_for_media_while_hopsworks_is_away_costs_one_try(server, shared,
         assert app.media_path("b" * 64 + ".ogg") is None
     finally:
         server.back()
-    monkeypatch.setattr(media, "LIST_AGAIN_S", 0)
 
 
 # ---- models
