@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import click
@@ -38,11 +39,20 @@ def main(limit: int | None, again: bool, source: str, every: timedelta | None) -
     if every is None:
         tag(settings(), limit, again)
         return
+    stay(lambda: tag(settings(), limit, again), every)
+
+
+def stay(tag: Callable[[], Run | None], every: timedelta) -> None:
+    """Tag whenever it is due, for ever. What is wrong at the start, such as a missing key, is raised; later it is tried again."""
+    started = False
     while True:
         try:
             wait_until_due(open_workspace(settings()), every)
-            tag(settings(), limit, again)
+            tag()
+            started = True
         except (WorkspaceError, FreesoundError) as error:
+            if not started:
+                raise
             console.print(f"{error} Trying again in {RETRY_S // 60} minutes.", markup=False)
             time.sleep(RETRY_S)
 

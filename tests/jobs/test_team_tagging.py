@@ -109,6 +109,12 @@ def test_the_job_stays_and_waits_until_it_is_due(tmp_path, examples):
     assert "Tagged 1 sounds" in said
 
 
+def test_a_job_that_stays_ends_at_once_if_it_is_set_up_wrongly(earmark):
+    job = earmark("one", "jobs.tagging", "--every", "3d", API_KEY="wrong-secret")
+    assert job.returncode == 1
+    assert "does not accept the API key" in job.stderr
+
+
 def run_of(started, state="finished"):
     return Run(run_id="r", started=started.isoformat(), source="s", model=ModelRef(name="m", version=1), actor="a", state=state)
 

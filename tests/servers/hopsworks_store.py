@@ -4,12 +4,15 @@ Everything raises `Refusal` with the HTTP status and error code of Hopsworks' pu
 """
 
 import itertools
+import re
 import threading
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
 LIST_CAP = 10_000
+FOLDER_NAME = re.compile(r"""(?!.*__)[^/\\?*:|'"<>%()&;#@${}\[\]+~^`]{1,88}(?<!\.)""")
+"""FolderNameValidator in the server's source."""
 DATASETS = ("Resources", "Logs", "Models", "Jupyter")
 
 
@@ -158,6 +161,8 @@ class Store:
                 raise Refusal(422, 120001, "The parent directory does not exist.")
             if names[-1] in above.children:
                 raise Refusal(400, 110047, "A directory with the same name already exists.")
+            if not FOLDER_NAME.fullmatch(names[-1]):
+                raise Refusal(400, 110028, "Name of dataset is invalid.")  # the number is not certain
             above.children[names[-1]] = Node(next(self.ids), names[-1])
             return {"attributes": {"path": self.full_path(path)}}
 

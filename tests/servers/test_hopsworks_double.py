@@ -103,6 +103,8 @@ def test_missing_things_are_error_400_with_their_codes(datasets, tmp_path):
     assert refusal(datasets.upload, local_file(tmp_path), f"{datasets.place}/nothing", max_chunk_retries=0) == (400, 110018)
     assert refusal(datasets.mkdir, datasets.place) == (400, 110047)
     assert refusal(datasets.mkdir, f"{datasets.place}/a/b") == (422, 120001)
+    for name in ("a~1", "a__b", "a:b", "x" * 89, "a."):
+        assert refusal(datasets.mkdir, f"{datasets.place}/{name}")[0] == 400
     datasets.remove(f"{datasets.place}/nothing")
 
 

@@ -96,7 +96,10 @@ class HopsworksWorkspace(LocalWorkspace):
         return self._noting_problems(self.shared_log.flush)
 
     def mirror(self) -> int:
-        return self._noting_problems(self.shared_log.mirror)
+        added = self._noting_problems(self.shared_log.mirror)
+        if added:
+            self.shared_media.look_again()
+        return added
 
     def _noting_problems(self, work) -> int:
         try:

@@ -5,6 +5,9 @@ event. A segment has one line more before them: the list of the event files whos
 
     events/<UTC day>/<UTC time>_<random>.jsonl        one per save, or per batch
     segments/<UTC time>_<random>.jsonl                many event files' lines, so that a new reader needs few requests
+
+All names here and beside keep to letters, digits, dot, hyphen and single underscore, and to 88 characters: Hopsworks' own server source
+(FolderNameValidator) allows folders no more than that.
 """
 
 import hashlib
@@ -17,7 +20,7 @@ from typing import Literal
 
 Kind = Literal["events", "segment"]
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-FILE_NAME = re.compile(r"\d{8}T\d{12}Z_[0-9a-f]{32}(~\d+)?\.jsonl")
+FILE_NAME = re.compile(r"\d{8}T\d{12}Z_[0-9a-f]{32}(-\d+)?\.jsonl")
 MOST_LINES, MOST_BYTES = 5000, 4 << 20
 """Of one file: well below the 10 MiB that the client uploads in one piece."""
 
@@ -69,10 +72,11 @@ def event_path(name: str, now: datetime | None = None) -> str:
 
 
 def another_name(path: str) -> str:
-    """The path with its counter raised: `a.jsonl`, `a~1.jsonl`, `a~2.jsonl` ... for bytes whose name was spoilt by a torn upload."""
+    """The path with its counter raised: `a.jsonl`, `a-1.jsonl`, `a-2.jsonl` ... for bytes whose name was spoilt by a torn upload."""
     stem, dot, ending = path.rpartition(".")
-    base, _, number = stem.partition("~")
-    return f"{base}~{int(number or 0) + 1}{dot}{ending}"
+    counted = re.fullmatch(r"(.*[0-9a-z])-(\d+)", stem)
+    base, number = counted.groups() if counted else (stem, "0")
+    return f"{base}-{int(number) + 1}{dot}{ending}"
 
 
 def portions(lines: Iterable[str]) -> Iterator[list[str]]:

@@ -17,13 +17,14 @@ from core.workspace.hopsworks.client import Away, HopsworksError, Missing, Proje
 from core.workspace.hopsworks.home import Home
 
 KEPT = "media/kept"
-NAME = re.compile(r"([0-9a-f]{64})(~\d+)?\.(ogg|webp)|.+\.([0-9a-f]{16})(~\d+)?\.safetensors")
+NAME = re.compile(r"([0-9a-f]{64})(-\d+)?\.(ogg|webp)|.+\.([0-9a-f]{16})(-\d+)?\.safetensors")
 RUN_FOLDER = re.compile(r"media/\d{8}T\d+Z_\w+")
 """Nothing else is ever removed."""
-LIST_AGAIN_S = 10
-"""A medium that is not found is looked for again only after so long: a page may ask for many."""
-LATEST_FOLDERS = 2
-"""Of so many runs the folders may still be filling."""
+SOUND_DIGITS = 32
+"""Of a sound id, in a sidecar's name: all of Freesound's, and half of a hash."""
+LIST_AGAIN_S = 60
+"""A medium that is not found is looked for again only after so long, or when there are new events: a page may ask for many."""
+TRY_AGAIN_S = 10
 
 
 class SharedMedia:
@@ -42,21 +43,31 @@ class SharedMedia:
                 self.ledger.post(connection, f"{self.run_folder}/{name}", body=body, medium=None if body else name)
 
     def sidecar_key(self, sound_id: str, model: ModelRef) -> str:
-        return f"{sound_id.replace(':', '-')}.{model.name}-{model.version}."
+        kind, _, number = sound_id.partition(":")
+        return f"{kind}-{number[:SOUND_DIGITS]}.{model.name}-{model.version}."
 
     def fetch(self, beginning: str) -> bytes | None:
         """The medium whose name begins so, from the shared home; None if it is not there, or Hopsworks is away."""
-        if time.monotonic() - self._failed < LIST_AGAIN_S:
+        if time.monotonic() - self._failed < TRY_AGAIN_S:
             return None
         try:
             project = self.home.project()
-            if not self.ledger.places(beginning):
-                self._look_around(project)
-            found = (self._read(project, f"{folder}/{name}") for folder, name in self.ledger.places(beginning))
-            return next((data for data in found if data is not None), None)
+            data = self._read_first(project, beginning)
+            if data is None and self._look_around(project):
+                data = self._read_first(project, beginning)
+            return data
         except (Away, Refused):
             self._failed = time.monotonic()
             return None
+
+    def _read_first(self, project: Project, beginning: str) -> bytes | None:
+        """From the first folder that is known to have it and still does."""
+        found = (self._read(project, f"{folder}/{name}") for folder, name in self.ledger.places(beginning))
+        return next((data for data in found if data is not None), None)
+
+    def look_again(self) -> None:
+        """There may be new media."""
+        self._listed = float("-inf")
 
     def _read(self, project: Project, path: str) -> bytes | None:
         """A medium that is what its name says, or None."""
@@ -67,21 +78,21 @@ class SharedMedia:
                 return data
         return None
 
-    def _look_around(self, project: Project) -> None:
-        """List the folders that are new or may be filling, and forget those that are gone."""
+    def _look_around(self, project: Project) -> bool:
+        """List the folders, as many as there are runs kept, and forget those that are gone; False if that was done just now."""
         if time.monotonic() - self._listed < LIST_AGAIN_S:
-            return
+            return False
         there = self.folders(project)
-        known = self.ledger.folders()
-        for folder in [one for one in there if one not in known or one == KEPT] + there[-LATEST_FOLDERS:]:
+        for folder in there:
             with suppress(Missing):
                 names = project.names(self.home.path(folder))
                 with self.home.index.writing() as connection:
                     self.ledger.put_places(connection, folder, filter(NAME.fullmatch, names))
         with self.home.index.writing() as connection:
-            for folder in known.difference(there):
+            for folder in self.ledger.folders().difference(there):
                 self.ledger.drop_places(connection, folder)
         self._listed = time.monotonic()
+        return True
 
     def folders(self, project: Project) -> list[str]:
         """Folders with media, by the time when their run began; `kept` comes first."""
@@ -157,4 +168,4 @@ def _beginning(name: str) -> str:
     """What `wanted` holds for a name: the hash of a medium, sound and model of a sidecar."""
     if name.endswith(".safetensors"):
         return name[: name.removesuffix(".safetensors").rindex(".") + 1]
-    return name.partition(".")[0].partition("~")[0]
+    return name.partition(".")[0].partition("-")[0]

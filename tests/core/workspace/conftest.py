@@ -1,3 +1,4 @@
+import re
 import types
 
 import pytest
@@ -7,6 +8,9 @@ from core.workspace.hopsworks import client
 from core.workspace.local import LocalWorkspace
 from tests.servers.hopsworks import HopsworksServer
 from tests.servers.hopsworks_store import Store
+
+NAME = re.compile(r"(?!.*__)[A-Za-z0-9._-]+")
+"""What Hopsworks allows in a folder's name, and we in any."""
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +34,8 @@ def server(running_server, monkeypatch):
     yield running_server
     running_server.heal()
     running_server.before = running_server.after = lambda request: None
+    for path in running_server.store.files("Resources/earmark"):
+        assert all(NAME.fullmatch(part) and len(part) <= 88 for part in path.split("/")), path
 
 
 @pytest.fixture(params=["local", "hopsworks"])

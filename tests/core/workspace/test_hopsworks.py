@@ -171,6 +171,28 @@ def test_a_torn_upload_of_ones_own_is_sent_under_another_name(server, shared):
     assert len(server.store.files(EVENTS)) == 2
 
 
+@pytest.mark.parametrize(
+    ("name", "first", "second"),
+    [
+        ("events/2026-11-22/20261122T100000000000Z_ab12.jsonl", "Z_ab12-1.jsonl", "Z_ab12-2.jsonl"),
+        ("media/kept/0123.ogg", "kept/0123-1.ogg", "kept/0123-2.ogg"),
+        ("media/kept/freesound-12.cnn-3.0123456789abcdef.safetensors", "cnn-3.0123456789abcdef-1.safetensors", "abcdef-2.safetensors"),
+    ],
+)
+def test_a_spoilt_name_is_followed_by_another(name, first, second):
+    once = files.another_name(name)
+    assert once.endswith(first)
+    assert files.another_name(once).endswith(second)
+
+
+def test_a_medium_whose_name_was_spoilt_is_found_under_its_other_name(server, shared):
+    cron, app = shared("cron"), shared("app")
+    name = cron.put_media(b"OggS", "ogg")
+    server.store.put(f"Resources/earmark/media/kept/{name}", b"Og")
+    cron.settle()
+    assert app.media_path(name).read_bytes() == b"OggS"
+
+
 def test_an_upload_that_readers_see_by_halves_is_taken_when_whole(server, shared):
     ada, ben = shared("ada"), shared("ben")
     server.store.merge_delay_s = 0.15
@@ -361,10 +383,10 @@ def test_media_of_old_runs_go_and_those_of_decided_sounds_stay(server, shared):
     cron.append([reviewed(cron.events("freesound:10"), ["howl"])])
     basis = cron.events("freesound:20")[0]
     cron.append([new_event(Published(decisions={}, basis=basis.event_id), "freesound:20", "ada", base=basis)])
-    server.store.put("Resources/earmark/media/my own/notes.txt", b"not of a run")
+    server.store.put("Resources/earmark/media/my-own/notes.txt", b"not of a run")
     cron.upkeep(keep_runs=2)
     cron.upkeep(keep_runs=2)
-    assert "my own/notes.txt" in server.store.files("Resources/earmark/media")
+    assert "my-own/notes.txt" in server.store.files("Resources/earmark/media")
     app = shared("app")
     app.mirror()
     audio = {number: app.media_path(app.sound(f"freesound:{number}").media.audio) for number in (10, 11, 20, 21, 30, 40, 41, 50, 51)}
@@ -374,6 +396,18 @@ def test_media_of_old_runs_go_and_those_of_decided_sounds_stay(server, shared):
     assert app.counts().sounds == 10
     kept = server.store.files("Resources/earmark/media/kept")
     assert len(kept) == 6
+
+
+def test_a_machine_that_knew_the_old_place_finds_what_was_kept(shared, monkeypatch):
+    monkeypatch.setattr(media, "LIST_AGAIN_S", 0)
+    cron, app = shared("cron"), shared("app")
+    a_run(cron, 1, 10, 11)
+    app.mirror()
+    assert app.media_path(app.sound("freesound:11").media.audio) is not None
+    cron.append([reviewed(cron.events("freesound:10"), ["howl"])])
+    a_run(cron, 2, 20)
+    cron.upkeep(keep_runs=1)
+    assert app.media_path(app.sound("freesound:10").media.audio).read_bytes() == b"OggS 10"
 
 
 def test_a_decided_sound_whose_medium_cannot_be_copied_keeps_its_folder(server, shared):
@@ -401,7 +435,6 @@ def test_looking_for_media_while_hopsworks_is_away_costs_one_try(server, shared,
         assert app.media_path("b" * 64 + ".ogg") is None
     finally:
         server.back()
-    monkeypatch.setattr(media, "LIST_AGAIN_S", 0)
 
 
 # ---- models
