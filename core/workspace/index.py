@@ -123,7 +123,7 @@ class Index:
         """Whether another sound that is in view has that medium: two sounds may have the same bytes."""
         others = sql.select(_events.c.sequence).join(_sounds, _sounds.c.sound_id == _events.c.sound_id)
         others = others.where(_events.c.body.contains(media_name), _events.c.sound_id != sound_id, _sounds.c.withdrawn == 0)
-        with self._reads.connect() as connection:
+        with self.reads.connect() as connection:
             return connection.execute(others.limit(1)).first() is not None
 
     def close(self) -> None:
