@@ -17,6 +17,7 @@ from core.withdrawing import LONGEST_REASON, is_uploader, withdraw
 from core.workspace import WorkspaceError
 
 MOST_TAGS_SHOWN = 30
+LOOK_EVERY_S = 2
 FAINTEST_GUESS = 0.05  # fainter ones are noise; the player lists them all the same
 
 
@@ -156,6 +157,8 @@ def _status(now: SoundState) -> None:
     if note:
         st.container(key=f"note-{now.sound_id}").markdown(note)
     last = now.last_review
+    if now.last_review and session.workspace().waiting([now.last.event_id]):
+        _waiting(now.last.event_id)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if last:
             st.caption(f":material/verified: Reviewed by {plain(shown_name(last.actor))}, {ago(last.time)}")
@@ -168,6 +171,15 @@ def _status(now: SoundState) -> None:
                 st.markdown(f"**{ago(event.time)}**, {_in_words(event)}")
             if _may_withdraw(now.sound_id):
                 _withdrawal(now.sound_id)
+
+
+@st.fragment(run_every=LOOK_EVERY_S)
+def _waiting(event_id: str) -> None:
+    """Where a save is on its way to the shared home: first only here, then there."""
+    if session.workspace().waiting([event_id]):
+        st.caption(":material/cloud_upload: Waiting: kept on this server, not yet in the shared home")
+    else:
+        st.caption(":material/cloud_done: Saved in the shared home")
 
 
 def _in_words(event: Event) -> str:
@@ -234,7 +246,8 @@ def _save(sound_id: str, accept: bool = False) -> None:
         return
     del st.session_state[f"shown-{sound_id}"]
     contradicted = overruled(event, session.workspace().events(sound_id))
-    note = f":green[Saved:] {plain(_decisions_in_words(event.payload.decisions))}"
+    word = ":green[Saved:]" if session.workspace().sharing() is None else ":green[Noted:]"
+    note = f"{word} {plain(_decisions_in_words(event.payload.decisions))}"
     for one in contradicted:
         note += (
             f"  \n:orange[{plain(shown_name(one.event.actor))} had {one.verdict} {plain(one.tag)} meanwhile; yours, the later one, counts.]"

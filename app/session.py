@@ -19,12 +19,13 @@ from core.freesound.oauth import OAuthClient
 from core.freesound.publishing import Publisher, Result, WithToken
 from core.freesound.sign_ins import NotSignedIn, SignIns
 from core.id2prediction import ModelRef
+from core.in_force import usable_model
 from core.model import bundle as bundles
 from core.people import Person, local_actor
 from core.settings import Settings, is_loopback
 from core.settings import settings as read_once
 from core.tagging import model_in_force
-from core.workspace import Workspace, open_workspace
+from core.workspace import Workspace, WorkspaceError, open_workspace
 
 if TYPE_CHECKING:
     from core.model.tagger import Tagger
@@ -62,23 +63,41 @@ def workspace() -> Workspace:
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)
-def _tagger(name: str, version: int, fingerprint: str) -> "Tagger":
+def _tagger(name: str, version: int, fingerprint: str, _folder: Path | None = None) -> "Tagger":
     import torch
 
     from core.model.tagger import Tagger
 
     torch.set_num_threads(1)
-    model = ModelRef(name=name, version=version, fingerprint=fingerprint)
-    tagger = Tagger.from_folder(workspace().pull(model))
+    tagger = Tagger.from_folder(_folder or workspace().pull(ModelRef(name=name, version=version, fingerprint=fingerprint)))
     gc.collect()
     gc.freeze()  # torch brings a million objects; without this every collection walks them all
     return tagger
 
 
 def tagger() -> tuple["Tagger", ModelRef]:
-    """The model in force, loaded once; another one as soon as it is rolled out."""
-    model = model_in_force(workspace())
-    return _tagger(model.name, model.version, model.fingerprint), model
+    """The model in force, loaded once; another one as soon as it is rolled out. While it cannot be fetched, `model_notice` says what is
+    used in its place."""
+    try:
+        model = model_in_force(workspace())
+        found = _tagger(model.name, model.version, model.fingerprint), model
+        _notices().pop("model", None)
+    except WorkspaceError:
+        usable = usable_model(workspace())
+        model = usable.model
+        found = _tagger(model.name, model.version, model.fingerprint, usable.folder), model
+        _notices()["model"] = usable.notice
+    return found
+
+
+def model_notice() -> str:
+    """Why the model that was used last is not the one in force; empty if it is."""
+    return _notices().get("model", "")
+
+
+@st.cache_resource(show_spinner=False)
+def _notices() -> dict[str, str]:
+    return {}
 
 
 def vocabulary(model: ModelRef) -> tuple[str, ...]:
@@ -175,9 +194,11 @@ def _sign_in_first(deed: str) -> str:
 def on_this_machine() -> bool:
     """Whether only somebody at this very machine can be looking: then everybody may edit the local workspace.
 
-    The server must listen on loopback and be told of no public address, and the request must show no trace of a proxy or of a
-    foreign name that was pointed at this machine.
+    The workspace must be this machine's own, the server must listen on loopback and be told of no public address, and the request must
+    show no trace of a proxy or of a foreign name that was pointed at this machine.
     """
+    if settings().hopsworks_host:
+        return False
     public = urlsplit(settings().public_url or "http://localhost").hostname or ""
     if browser.exposed().is_set() or not is_loopback(st.get_option("server.address") or "") or not is_loopback(public):
         return False

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from app import charts, session
+from app.rollout import roll_out_section
 from app.text import plain, plural
 from core.id2prediction import ModelRef
 from core.metrics import Agreement, agreement, agreement_by_tag
@@ -32,6 +33,7 @@ def main() -> None:
     with_baseline(bundle)
     per_tag(bundle)
     curves(bundle)
+    roll_out_section(model)
     what_people_say()
     what_uploaders_say()
     provenance(bundle)

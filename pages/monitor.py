@@ -41,7 +41,12 @@ def summary() -> None:
         skipped = f", {len(runs[0].skipped)} skipped" if runs[0].skipped else ""
         when = ago(datetime.fromisoformat(runs[0].started))
         parts.append(f"last run {when} from {plain(runs[0].source)}: {runs[0].tagged:,} tagged{skipped}")
+    sharing = session.workspace().sharing()
+    if sharing and sharing.waiting:
+        parts.append(f"{plural(sharing.waiting, 'save')} waiting to be shared")
     st.caption(" · ".join(parts))
+    if sharing and sharing.problem:
+        st.warning(f"The shared home is not up to date here. {plain(sharing.problem)}", icon=":material/cloud_off:")
     seen = st.session_state.setdefault("sounds_seen", counts.sounds)
     if counts.sounds > seen and st.button(f"{plural(counts.sounds - seen, 'new sound')}: show", icon=":material/refresh:"):
         st.session_state.sounds_seen = counts.sounds

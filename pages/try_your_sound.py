@@ -157,7 +157,7 @@ def edit_tags(heard: Listened, before) -> Edit:
     st.download_button(
         "Download as JSON", as_json(heard, edit.tags), file_name="earmark-tags.json", mime="application/json", icon=":material/download:"
     )
-    st.caption(f"Heard by {plain(str(heard.model))}.")
+    st.caption(f"Heard by {plain(str(heard.model))}. {plain(session.model_notice())}")
     return edit
 
 
