@@ -115,6 +115,7 @@ def export_tags(events: Path | None, tags: Path | None) -> None:
     if not events and not tags:
         raise click.UsageError("Say what to write: --events FILE, --tags FILE, or both.")
     workspace = open_workspace(settings())
+    workspace.mirror()
     if events:
         lines = [event.to_json() for event in workspace.log()]
         write_atomic(events, "".join(f"{line}\n" for line in lines).encode())
@@ -146,7 +147,10 @@ def import_file(file: Path) -> None:
             except EventError as error:
                 err.print(f"{file}, line {number}: {error}", markup=False, soft_wrap=True)
                 refused += 1
-    added = open_workspace(settings()).append(events)
+    workspace = open_workspace(settings())
+    workspace.mirror()
+    added = workspace.append(events)
+    workspace.settle()
     err.print(f"{added} events added, {len(events) - added} were there already, {refused} lines refused.")
     if refused:
         sys.exit(1)

@@ -46,7 +46,7 @@ def examine() -> list[Finding]:
     findings += _misspelt()
     findings += _attempt("Sounds", lambda: _sounds(settings))
     findings += _attempt("Workspace", lambda: _workspace(settings))
-    findings += [_freesound(settings), _hopsworks(), _modal()]
+    findings += [_freesound(settings), *_attempt("Hopsworks", lambda: _hopsworks(settings)), _modal()]
     return findings
 
 
@@ -131,8 +131,18 @@ def _freesound(settings: Settings) -> Finding:
     return Finding("good", "Freesound", f"{who}{own}: new sounds can be read; {signing}{elsewhere}. The key was not tried.")
 
 
-def _hopsworks() -> Finding:
-    return Finding("absent", "Hopsworks", "not set up. Without it tags, media and models are kept in the local workspace.")
+def _hopsworks(settings: Settings) -> Finding:
+    """Whether the project opens; it is only looked at. An answer takes as long as Hopsworks does."""
+    if not settings.hopsworks_host:
+        return Finding("absent", "Hopsworks", "not set up. Without it tags, media and models are kept in the local workspace.")
+    from core.workspace.hopsworks import look_at
+
+    home = f"{settings.hopsworks_project} at {settings.hopsworks_host}, folder {settings.hopsworks_folder}"
+    look = look_at(settings)
+    waiting = f", {look.waiting} saves wait here to be sent" if look.waiting else ""
+    if look.warning:
+        return Finding("absent", "Hopsworks", f"{home}: works{waiting}, but {look.warning}")
+    return Finding("good", "Hopsworks", f"{home}: the key opens it{waiting}")
 
 
 def _modal() -> Finding:

@@ -67,6 +67,16 @@ class Settings(BaseSettings):
     max_seconds: float = Field(600, gt=0, le=7200, description="Longest sound that is accepted, in seconds")
     max_megabytes: float = Field(100, gt=0, le=2000, description="Largest file that is accepted, in megabytes")
     page_size: int = Field(10, ge=1, le=50, description="Sounds on a page of the monitor")
+    hopsworks_host: str = Field("", description="Host of the team's Hopsworks; without it everything is kept on this machine")
+    hopsworks_port: int = Field(443, ge=1, le=65535, description="Port of Hopsworks")
+    hopsworks_project: str = Field("", description="Project on Hopsworks")
+    hopsworks_api_key: SecretStr | None = Field(None, description="API key for that project")
+    hopsworks_certificate: Path | None = Field(None, description="PEM file to trust where Hopsworks has a certificate of its own making")
+    hopsworks_verify: bool = Field(True, description="Whether the certificate of Hopsworks is checked")
+    hopsworks_folder: str = Field("Resources/earmark", min_length=1, description="Folder of the project that Earmark keeps things in")
+    hopsworks_seed: str = Field("Resources/id2prediction.json", description="The seed's file in the project, imported at the first run")
+    tag_every_days: int = Field(3, ge=1, le=365, description="Days between two runs of the scheduled tagging job")
+    keep_runs: int = Field(10, ge=1, description="Runs of the tagging job whose sounds are kept on Hopsworks")
 
     freesound_api_key: SecretStr | None = Field(
         None,
@@ -100,6 +110,9 @@ class Settings(BaseSettings):
         """The workspace's folder: the one that was set, or one of its own for each folder of sounds."""
         if self.workspace:
             return self.workspace.expanduser().resolve()
+        if self.hopsworks_host:
+            home = f"{self.hopsworks_host}:{self.hopsworks_port}/{self.hopsworks_project}/{self.hopsworks_folder}"
+            return ROOT / ".earmark" / f"hopsworks-{hashlib.sha256(home.encode()).hexdigest()[:8]}"
         if not self.sounds:
             return ROOT / ".earmark" / "examples"
         slug = re.sub(r"[^a-z0-9]+", "-", self.sounds_folder.name.lower()).strip("-")

@@ -17,7 +17,7 @@ from core.id2prediction import Event, Media, ModelRef, Predicted, RolledOut, Sou
 from core.model import audio, bundle
 from core.model.audio import AudioError, AudioLimits, Waveform
 from core.sources import FoundSound, Source, SourceError, SourceTrouble
-from core.workspace import Run, Workspace
+from core.workspace import NoSuchModel, Run, Workspace
 
 if TYPE_CHECKING:
     from core.model.tagger import Tagger, Tagging
@@ -27,6 +27,8 @@ Result = TypeVar("Result")
 
 AUTOMATIC = "earmark"
 """The actor of what no person decided."""
+FROM_REGISTRY = "earmark (registry)"
+"""The actor of a first rollout of a model that somebody registered; a new starter does not take its place."""
 SAVE_EVERY_S = 1.0
 LOOK_AT_FIRST, LOOK_AT_ONCE = 25, 500  # sounds of which the workspace is asked together: few at first, because few may do
 MOST_FAILURES, MOST_RETRIES = 40, 20  # of a run with a limit; fewer retries than failures, so that each run gets to other sounds
@@ -40,19 +42,31 @@ ProgressCallback = Callable[[int, int, str], None]
 def model_in_force(workspace: Workspace) -> ModelRef:
     """The model version that the workspace's latest rolled_out event names.
 
-    A workspace without one, or one where only this function ever decided, gets the starter that ships with the project.
+    A workspace without one gets the best version of the starter's name that it has, or else the starter. Where only this function ever
+    put a starter in force, it follows the starter that ships with the project.
     """
     rollouts = workspace.rollouts()
     current = rollouts[0] if rollouts else None
     if current is not None and current.actor != AUTOMATIC:
         return current.payload.model
     starter = _starter(bundle.STARTER)
+    if current is None and (best := _best(workspace, starter.name)) is not None:
+        workspace.append([new_event(RolledOut(model=best, reason="first start: the best in the registry"), None, FROM_REGISTRY)])
+        return best
     if current is not None and starter.fingerprint in {event.payload.model.fingerprint for event in rollouts}:
         return current.payload.model  # in force already, or given up for a newer one by a program that ships it
     reason = "first start" if current is None else "the project ships a new starter"
     model = workspace.push(starter)
     workspace.append([new_event(RolledOut(model=model, reason=reason), None, AUTOMATIC, base=current)])
     return model
+
+
+def _best(workspace: Workspace, name: str) -> ModelRef | None:
+    """The best version that others have registered before this workspace was first used."""
+    try:
+        return workspace.find_model(name, "best")
+    except NoSuchModel:
+        return None
 
 
 @lru_cache(maxsize=1)
@@ -100,6 +114,7 @@ def tag_new_sounds(
     state = "interrupted"
     try:
         job.tag_new(limit, workers, progress or (lambda done, total, name: None))
+        workspace.settle()
         state = "finished"
     except Exception as error:
         state, job.note = "failed", str(error) if isinstance(error, EarmarkError) else type(error).__name__

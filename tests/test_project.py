@@ -50,7 +50,8 @@ def test_there_are_no_pickles():
 
 
 def test_every_import_is_pinned_in_requirements():
-    names = {"PIL": "pillow", "sklearn": "scikit-learn", "pydantic_settings": "pydantic-settings"}
+    names = {"PIL": "pillow", "sklearn": "scikit-learn", "pydantic_settings": "pydantic-settings", "requests_toolbelt": "requests-toolbelt"}
+    names |= dict.fromkeys(("hopsworks_common", "hsml"), "hopsworks")  # one distribution
     pinned = set(re.findall(r"^([\w-]+)==\d", (ROOT / "requirements.txt").read_text("utf-8"), re.MULTILINE))
     used = {name for room in ROOMS for path in sources(room) for name in imported(path)}
     foreign = {names.get(name, name) for name in used if name not in sys.stdlib_module_names and name not in ROOMS}

@@ -1,5 +1,6 @@
 """Where events, media and models are kept. One interface; the local home is the default."""
 
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,11 @@ class WorkspaceError(EarmarkError):
     """The workspace cannot do what was asked."""
 
 
+class NoSuchModel(WorkspaceError):
+    """The workspace keeps no such version of a model."""
+
+
+BEST_BY = "pr_auc_macro"
 Show = Literal["all", "to review", "reviewed"]
 
 
@@ -65,8 +71,25 @@ class Run:
     note: str = ""
 
 
+@dataclass(frozen=True)
+class Sharing:
+    """How a workspace stands with its shared home.
+
+    `waiting` saves are kept on this machine alone; all others are *saved*. `last_contact`: when the shared home was last read
+    completely, UTC, empty if never. `problem`: one sentence on why it is not up to date; `warning`: what should be set up differently.
+    """
+
+    waiting: int
+    last_contact: str = ""
+    problem: str = ""
+    warning: str = ""
+
+
 class Workspace(Protocol):
     """What the app and the jobs ask of a workspace; every method may be called from any thread."""
+
+    posted: threading.Event
+    """Set whenever something was put into the outbox of a shared workspace."""
 
     def append(self, events: Iterable[Event], *, once_per_model: bool = False) -> int:
         """Add events that are not there yet, all or none, and return how many were new.
@@ -131,6 +154,15 @@ class Workspace(Protocol):
     def pull(self, model: ModelRef) -> Path:
         """The folder of a kept bundle. Raises `WorkspaceError` if there is none."""
 
+    def copy_of(self, model: ModelRef) -> Path | None:
+        """The folder of a bundle that `pull` would give without asking anybody, or None."""
+
+    def find_model(self, name: str, version: int | Literal["best", "latest"], metric: str = BEST_BY) -> ModelRef:
+        """A kept version of a model: that one, the newest, or the one with the highest `metric` of its overall scores.
+
+        Raises `NoSuchModel` if there is none.
+        """
+
     def rolled_out(self) -> Event | None:
         """The latest rolled_out event: which model is in force, since when and why."""
 
@@ -143,9 +175,36 @@ class Workspace(Protocol):
     def runs(self, most: int = 10) -> list[Run]:
         """The latest runs, newest first."""
 
+    def sharing(self) -> Sharing | None:
+        """How this workspace stands with its shared home; None where it is its own home, and everything kept is saved."""
+
+    def waiting(self, event_ids: Iterable[str]) -> set[str]:
+        """Which of these events are not in the shared home yet."""
+
+    def flush(self) -> int:
+        """Send what waits to the shared home; returns how much was sent. Raises `WorkspaceError`, and what is left goes on waiting."""
+
+    def mirror(self) -> int:
+        """Take over what is new in the shared home; returns how many events were. Raises `WorkspaceError`."""
+
+    def settle(self) -> None:
+        """Return when everything that was kept so far is in the shared home. Raises `WorkspaceError` if it cannot get there."""
+
+    def upkeep(self, keep_runs: int) -> None:
+        """What a scheduled job does after its work: media of all but the last `keep_runs` runs go, unless somebody decided about the sound;
+        the log is gathered in segments; derived files are published. Raises `WorkspaceError`."""
+
 
 def open_workspace(settings: "Settings") -> Workspace:
     """The workspace that the settings name. Raises `WorkspaceError`."""
+    if settings.hopsworks_host:
+        return _hopsworks(settings)
     from core.workspace.local import LocalWorkspace
 
     return LocalWorkspace(settings.workspace_folder)
+
+
+def _hopsworks(settings: "Settings") -> Workspace:
+    from core.workspace.hopsworks import HopsworksWorkspace, account_of
+
+    return HopsworksWorkspace(settings.workspace_folder, account_of(settings), settings.hopsworks_folder, settings.hopsworks_seed)

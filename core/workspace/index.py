@@ -91,6 +91,10 @@ _runs = Table(
 _DERIVED = (_sounds, _sound_tags, _decisions, _predictions)
 
 
+class Contradiction(WorkspaceError):
+    """One event id for two different events."""
+
+
 class Index:
     """The index in the SQLite file `path`; it is made where there is none. Safe for threads and processes."""
 
@@ -98,17 +102,17 @@ class Index:
         """Raises `WorkspaceError` if the file is no index, or one of a newer Earmark."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self._engine = sql.create_engine(sql.URL.create("sqlite", database=str(path)), connect_args={"timeout": WAIT_FOR_OTHER_WRITERS_S})
-        sql.event.listen(self._engine, "connect", _on_connect)
-        sql.event.listen(self._engine, "begin", _begin)
-        self._reads = self._engine.execution_options(read_only=True)
+        self.engine = sql.create_engine(sql.URL.create("sqlite", database=str(path)), connect_args={"timeout": WAIT_FOR_OTHER_WRITERS_S})
+        sql.event.listen(self.engine, "connect", _on_connect)
+        sql.event.listen(self.engine, "begin", _begin)
+        self.reads = self.engine.execution_options(read_only=True)
         try:
             self._prepare()
         except sql.exc.DatabaseError as error:
             raise WorkspaceError(f"{path} is not a readable Earmark index ({error.orig}); move it away or restore it.") from error
 
     def _prepare(self) -> None:
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
             if version > SCHEMA_VERSION:
                 raise WorkspaceError(f"{self.path} was written by a newer Earmark; please update this one.")
@@ -119,19 +123,19 @@ class Index:
         """Whether another sound that is in view has that medium: two sounds may have the same bytes."""
         others = sql.select(_events.c.sequence).join(_sounds, _sounds.c.sound_id == _events.c.sound_id)
         others = others.where(_events.c.body.contains(media_name), _events.c.sound_id != sound_id, _sounds.c.withdrawn == 0)
-        with self._reads.connect() as connection:
+        with self.reads.connect() as connection:
             return connection.execute(others.limit(1)).first() is not None
 
     def close(self) -> None:
-        self._engine.dispose()
+        self.engine.dispose()
 
     # Writing
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
+    def writing(self) -> Iterator[Connection]:
         """A transaction that is kept whole or not at all. Raises `WorkspaceError` if it cannot be kept."""
         try:
-            with self._engine.begin() as connection:
+            with self.engine.begin() as connection:
                 yield connection
         except sql.exc.DatabaseError as error:
             raise WorkspaceError(f"The workspace {self.path.parent} cannot be written ({error.orig}); nothing was saved.") from error
@@ -142,45 +146,51 @@ class Index:
         With `once_per_model`, a predicted event is left out if the sound has one of the same model version already.
         Raises `WorkspaceError` if an event id is there already with another content.
         """
-        with self._writing() as connection:
-            fresh = _not_there_yet(connection, events)
-            if once_per_model:
-                fresh = _once_per_model(connection, fresh)
-            if fresh:
-                connection.execute(_events.insert(), [_row(event) for event in fresh])
-            _derive(connection, list(dict.fromkeys(event.sound_id for event in fresh if event.sound_id)))
-        return len(fresh)
+        with self.writing() as connection:
+            return len(self.add(connection, events, once_per_model))
+
+    def add(self, connection: Connection, events: Iterable[Event], once_per_model: bool = False) -> list[Event]:
+        """The events of `append` that were new, added within a transaction."""
+        fresh = _not_there_yet(connection, events)
+        if once_per_model:
+            fresh = _once_per_model(connection, fresh)
+        if fresh:
+            connection.execute(_events.insert(), [_row(event) for event in fresh])
+        _derive(connection, list(dict.fromkeys(event.sound_id for event in fresh if event.sound_id)))
+        return fresh
 
     def rebuild(self) -> None:
         """Make the derived tables anew from the events."""
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             for table in _DERIVED:
                 connection.execute(table.delete())
             ids = connection.execute(sql.select(_events.c.sound_id).where(_events.c.sound_id.is_not(None)).distinct())
             _derive(connection, ids.scalars().all())
 
     def record_run(self, run: Run) -> None:
-        body = json.dumps(asdict(run) | {"model": run.model.model_dump(mode="json")})
-        row = {"run_id": run.run_id, "started": run.started, "body": body}
-        with self._writing() as connection:
-            connection.execute(insert(_runs).values(row).on_conflict_do_update(index_elements=["run_id"], set_=row))
+        with self.writing() as connection:
+            self.keep_run(connection, run)
+
+    def keep_run(self, connection: Connection, run: Run) -> None:
+        row = {"run_id": run.run_id, "started": run.started, "body": run_to_json(run)}
+        connection.execute(insert(_runs).values(row).on_conflict_do_update(index_elements=["run_id"], set_=row))
 
     def remember_file(self, path: str, size: int, modified_ns: int, sound_id: str) -> None:
         row = {"path": path, "size": size, "modified_ns": modified_ns, "sound_id": sound_id}
-        with self._writing() as connection:
+        with self.writing() as connection:
             connection.execute(insert(_files).values(row).on_conflict_do_update(index_elements=["path"], set_=row))
 
     # Questions
 
     def events(self, sound_id: str) -> list[Event]:
-        with self._reads.connect() as connection:
+        with self.reads.connect() as connection:
             return _history(connection, [sound_id]).get(sound_id, [])
 
     def log(self, after: int = 0) -> Iterator[Event]:
         """Every event in the order of arrival, read in portions so that writers are not held up."""
         while True:
             query = sql.select(_events.c.sequence, _events.c.body).where(_events.c.sequence > after)
-            with self._reads.connect() as connection:
+            with self.reads.connect() as connection:
                 rows = connection.execute(query.order_by(_events.c.sequence).limit(IDS_AT_ONCE)).all()
             if not rows:
                 return
@@ -196,7 +206,7 @@ class Index:
         after = ""
         while True:
             query = sql.select(_sounds.c.sound_id).where(_sounds.c.sound_id > after).order_by(_sounds.c.sound_id)
-            with self._reads.connect() as connection:
+            with self.reads.connect() as connection:
                 ids = connection.execute(query.limit(IDS_AT_ONCE)).scalars().all()
                 history = _history(connection, ids)
             if not ids:
@@ -206,34 +216,44 @@ class Index:
 
     def page(self, query: Query, number: int, size: int) -> Page:
         chosen = _matching(query)
-        with self._reads.connect() as connection:
+        with self.reads.connect() as connection:
             total = connection.execute(sql.select(sql.func.count()).select_from(chosen.subquery())).scalar_one()
             newest = chosen.order_by(_sounds.c.arrived.desc(), _sounds.c.sound_id.desc())
             ids = connection.execute(newest.limit(size).offset((max(1, number) - 1) * size)).scalars().all()
             history = _history(connection, ids)
         return Page(tuple(fold(history[sound_id]) for sound_id in ids), total)
 
+    def decided(self) -> Iterator[list[Event]]:
+        """The histories of the sounds that somebody has reviewed or published, also where it was taken back."""
+        chosen = sql.select(_events.c.sound_id).where(_events.c.kind.in_(("reviewed", "published"))).distinct()
+        with self.reads.connect() as connection:
+            ids = [sound_id for sound_id in connection.execute(chosen).scalars() if sound_id]
+        for some in _portions(ids):
+            with self.reads.connect() as connection:
+                history = _history(connection, some)
+            yield from history.values()
+
     def counts(self) -> Counts:
         query = sql.select(sql.func.count(), sql.func.sum(_sounds.c.reviewed)).where(_sounds.c.withdrawn == 0)
-        with self._reads.connect() as connection:
+        with self.reads.connect() as connection:
             sounds, reviewed = connection.execute(query).one()
         return Counts(sounds, reviewed or 0)
 
     def peoples_tags(self) -> list[str]:
         query = sql.select(_decisions.c.tag).where(_decisions.c.verdict == "added").distinct().order_by(_decisions.c.tag)
-        with self._reads.connect() as connection:
+        with self.reads.connect() as connection:
             return list(connection.execute(query).scalars())
 
     def tags_in_use(self) -> list[tuple[str, int]]:
         count = sql.func.count()
         query = sql.select(_sound_tags.c.tag, count).group_by(_sound_tags.c.tag).order_by(count.desc(), _sound_tags.c.tag)
-        with self._reads.connect() as connection:
+        with self.reads.connect() as connection:
             return [(tag, number) for tag, number in connection.execute(query)]
 
     def verdicts(self) -> dict[str, dict[str, int]]:
         query = sql.select(_decisions.c.tag, _decisions.c.verdict, sql.func.count()).group_by(_decisions.c.tag, _decisions.c.verdict)
         found: dict[str, dict[str, int]] = {}
-        with self._reads.connect() as connection:
+        with self.reads.connect() as connection:
             for tag, verdict, number in connection.execute(query):
                 found.setdefault(tag, {"kept": 0, "removed": 0, "added": 0})[verdict] = number
         return found
@@ -244,7 +264,7 @@ class Index:
             predicted = predicted.where(_predictions.c.name == model.name, _predictions.c.version == model.version)
         withdrawn = sql.select(_sounds.c.sound_id).where(_sounds.c.withdrawn == 1)
         found: set[str] = set()
-        with self._reads.connect() as connection:
+        with self.reads.connect() as connection:
             for some in _portions(sound_ids):
                 found.update(connection.execute(predicted.where(_predictions.c.sound_id.in_(some))).scalars())
                 found.update(connection.execute(withdrawn.where(_sounds.c.sound_id.in_(some))).scalars())
@@ -252,7 +272,7 @@ class Index:
 
     def file_id(self, path: str, size: int, modified_ns: int) -> str | None:
         query = sql.select(_files.c.sound_id).where(_files.c.path == path, _files.c.size == size, _files.c.modified_ns == modified_ns)
-        with self._reads.connect() as connection:
+        with self.reads.connect() as connection:
             return connection.execute(query).scalar_one_or_none()
 
     def rolled_out(self) -> Event | None:
@@ -263,14 +283,14 @@ class Index:
 
     def _rollouts(self, most: int | None) -> list[Event]:
         query = sql.select(_events.c.body).where(_events.c.kind == "rolled_out")
-        with self._reads.connect() as connection:
+        with self.reads.connect() as connection:
             newest = query.order_by(_events.c.time.desc(), _events.c.event_id.desc()).limit(most)
             return [Event.from_json(body) for body in connection.execute(newest).scalars()]
 
     def runs(self, most: int = 10) -> list[Run]:
         query = sql.select(_runs.c.body).order_by(_runs.c.started.desc()).limit(most)
-        with self._reads.connect() as connection:
-            return [_run(json.loads(body)) for body in connection.execute(query).scalars()]
+        with self.reads.connect() as connection:
+            return [run_from_json(body) for body in connection.execute(query).scalars()]
 
 
 def _on_connect(connection: Any, _record: Any) -> None:
@@ -287,7 +307,7 @@ def _begin(connection: Connection) -> None:
 
 
 def _not_there_yet(connection: Connection, events: Iterable[Event]) -> list[Event]:
-    """The events whose ids are new. Raises `WorkspaceError` if an id stands for two different events."""
+    """The events whose ids are new. Raises `Contradiction` if an id stands for two different events."""
     wanted: dict[str, Event] = {}
     for event in events:
         _same_or_error(wanted.setdefault(event.event_id, event), event)
@@ -302,7 +322,7 @@ def _same_or_error(stored: Event, event: Event) -> None:
     """An event may come again, to the letter; an import of the same tags also from another file or at another time."""
     same_import = event.kind == stored.kind == "imported" and event.payload.tags == stored.payload.tags
     if stored != event and not (same_import and stored.sound_id == event.sound_id):
-        raise WorkspaceError(f"Two different events have the id {event.event_id}; nothing was added.")
+        raise Contradiction(f"Two different events have the id {event.event_id}; nothing was added.")
 
 
 def _once_per_model(connection: Connection, events: list[Event]) -> list[Event]:
@@ -387,6 +407,13 @@ def _portions(ids: Sequence[str]) -> Iterator[Sequence[str]]:
         yield ids[start : start + IDS_AT_ONCE]
 
 
-def _run(body: dict[str, Any]) -> Run:
+def run_to_json(run: Run) -> str:
+    """A run's record as text."""
+    return json.dumps(asdict(run) | {"model": run.model.model_dump(mode="json")})
+
+
+def run_from_json(text: str | bytes) -> Run:
+    """The record again. Raises `ValueError`, `KeyError` or `TypeError` if the text is none."""
+    body = json.loads(text)
     skipped = tuple((name, reason) for name, reason in body["skipped"])
     return Run(**body | {"model": ModelRef.model_validate(body["model"]), "skipped": skipped})

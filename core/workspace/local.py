@@ -7,11 +7,14 @@ models/          versions of bundles
 """
 
 import hashlib
+import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -19,7 +22,7 @@ from core.files import write_atomic
 from core.id2prediction import ModelRef
 from core.model import bundle as bundles
 from core.model.bundle import Bundle, BundleError
-from core.workspace import WorkspaceError
+from core.workspace import BEST_BY, NoSuchModel, Sharing, WorkspaceError
 from core.workspace.index import Index
 
 MEDIA_NAME = re.compile(r"[0-9a-f]{64}\.(ogg|webp)")
@@ -38,6 +41,7 @@ class LocalWorkspace(Index):
         if not os.access(self.folder, os.W_OK):
             raise WorkspaceError(f"The workspace {self.folder} cannot be written to.")
         super().__init__(self.folder / "index.sqlite")
+        self.posted = threading.Event()
 
     def put_media(self, data: bytes, suffix: str) -> str:
         name = f"{hashlib.sha256(data).hexdigest()}.{suffix}"
@@ -46,8 +50,12 @@ class LocalWorkspace(Index):
             self._write(path, data)
         return name
 
+    @staticmethod
+    def is_media_name(name: str) -> bool:
+        return MEDIA_NAME.fullmatch(name) is not None
+
     def media_path(self, name: str) -> Path | None:
-        if not MEDIA_NAME.fullmatch(name):
+        if not self.is_media_name(name):
             return None
         path = self._media_file(name)
         return path if path.is_file() else None
@@ -65,7 +73,7 @@ class LocalWorkspace(Index):
         mine = {name for event in self.events(sound_id) if event.kind == "predicted" for name in event.payload.media.names}
         files = [self._media_file(name) for name in mine if not self.shown_elsewhere(name, sound_id)]
         models = {event.payload.model for event in self.events(sound_id) if event.kind == "predicted"}
-        files += [self._sidecar_file(sound_id, model) for model in models]
+        files += [self.sidecar_file(sound_id, model) for model in models]
         there = [path for path in files if path.is_file()]
         for path in there:
             path.unlink(missing_ok=True)
@@ -75,18 +83,18 @@ class LocalWorkspace(Index):
         from safetensors.numpy import save
 
         halves = {name: np.ascontiguousarray(values, dtype=np.float16) for name, values in arrays.items()}
-        self._write(self._sidecar_file(sound_id, model), save(halves))
+        self._write(self.sidecar_file(sound_id, model), save(halves))
 
     def sidecar(self, sound_id: str, model: ModelRef) -> dict[str, np.ndarray] | None:
         from safetensors import SafetensorError
         from safetensors.numpy import load
 
         try:
-            return load(self._sidecar_file(sound_id, model).read_bytes())
+            return load(self.sidecar_file(sound_id, model).read_bytes())
         except (OSError, SafetensorError):
             return None  # activations are an extra; the page does without
 
-    def _sidecar_file(self, sound_id: str, model: ModelRef) -> Path:
+    def sidecar_file(self, sound_id: str, model: ModelRef) -> Path:
         slug = sound_id.replace(":", "-")
         return self.folder / "sidecars" / f"{model.name}-{model.version}" / slug[-2:] / f"{slug}.safetensors"
 
@@ -118,3 +126,44 @@ class LocalWorkspace(Index):
         if not whole:
             raise WorkspaceError(f"The model {model} in the workspace {self.folder} was changed after it was kept there.")
         return folder
+
+    def copy_of(self, model: ModelRef) -> Path | None:
+        try:
+            return self.pull(model)
+        except WorkspaceError:
+            return None
+
+    def find_model(self, name: str, version: int | Literal["best", "latest"], metric: str = BEST_BY) -> ModelRef:
+        folder = self.folder / "models" / name
+        there = sorted(int(path.name) for path in folder.glob("[0-9]*") if path.name.isdecimal())
+        if version == "best":
+            there = sorted(there, key=lambda one: _score(folder / str(one), metric))
+        elif version != "latest":
+            there = [one for one in there if one == version]
+        if not there:
+            raise NoSuchModel(f"The workspace {self.folder} has no {version} version of the model {name}.")
+        return ModelRef(name=name, version=there[-1], fingerprint=bundles.fingerprint(folder / str(there[-1])))
+
+    def sharing(self) -> Sharing | None:
+        return None
+
+    def waiting(self, event_ids: Iterable[str]) -> set[str]:
+        return set()
+
+    def flush(self) -> int:
+        return 0
+
+    def mirror(self) -> int:
+        return 0
+
+    def settle(self) -> None:
+        """Everything is in its home already."""
+
+    def upkeep(self, keep_runs: int) -> None:
+        """The local home keeps everything."""
+
+
+def _score(folder: Path, metric: str) -> float:
+    """A kept bundle's overall score; lowest where it has none."""
+    value = json.loads((folder / "metrics.json").read_text("utf-8"))["overall"].get(metric)
+    return float("-inf") if value is None else float(value)

@@ -1,0 +1,1 @@
+"""Local doubles of the servers that Earmark talks to; a package, so that `import hopsworks` finds the real client."""
