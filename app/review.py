@@ -279,10 +279,12 @@ def _withdraw(sound_id: str) -> None:
 
 
 def _refused(sound_id: str, viewer: session.Viewer) -> bool:
-    """Whether the viewer may not edit; the card says why."""
-    if viewer.may_not_edit:
-        st.session_state[_note_key(sound_id)] = f":red[Not saved.] {plain(viewer.may_not_edit)}"
-    return bool(viewer.may_not_edit)
+    """Whether the viewer may not edit, or there is nothing to edit any more; the card says why."""
+    state = session.workspace().sound(sound_id)
+    why = viewer.may_not_edit or ("This sound has been withdrawn." if state and state.withdrawn else "")
+    if why:
+        st.session_state[_note_key(sound_id)] = f":red[Not saved.] {plain(why)}"
+    return bool(why)
 
 
 def _asked_for_name(sound_id: str, viewer: session.Viewer, then: Callable, *arguments) -> bool:
