@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import types
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,17 +51,28 @@ def opened(server: HopsworksServer, folder: Path) -> HopsworksWorkspace:
     return HopsworksWorkspace(folder, Account(server.host, "demo", SecretStr(server.key), server.port, server.certificate))
 
 
-def in_a_child(work, watch=lambda pid: None) -> int:
-    """The exit status of a process that does this."""
+def in_a_child(server: HopsworksServer, work, watch=lambda pid: None) -> int:
+    """The exit status of a process that does this. No thread of the server's may be at work while it is forked: it could hold a lock of
+    OpenSSL's, and the child would wait for it for ever."""
+    server.away()
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread():
+            thread.join(10)
+    readable, writable = os.pipe()
     child = os.fork()
     if child == 0:
+        os.close(writable)
+        os.read(readable, 1)
         try:
             work()
             os._exit(0)
         except BaseException as error:
             print(f"{type(error).__name__}: {error}", file=sys.stderr)
             os._exit(1)
+    server.back()
     watch(child)
+    os.close(readable)
+    os.close(writable)  # now it may begin
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
@@ -115,7 +127,7 @@ def run_again(server: HopsworksServer, machine: Path, reader: Path, with_model: 
         job(opened(server, machine), with_model)
         os.write(writable, json.dumps(examine(opened(server, reader))).encode())
 
-    failed = in_a_child(work)
+    failed = in_a_child(server, work)
     os.close(writable)
     with os.fdopen(readable) as pipe:
         told = pipe.read()
@@ -137,7 +149,8 @@ def main(folder: Path, when: str, every: int, with_model: bool) -> None:
             def first_run(place: Path = place) -> None:
                 job(opened(server, place / "machine"), with_model)
 
-            killed = in_a_child(first_run, lambda pid: kill_at(server, step, when, pid)) == -signal.SIGKILL  # noqa: B023 - at once
+            code = in_a_child(server, first_run, lambda pid: kill_at(server, step, when, pid))  # noqa: B023 - at once
+            killed = code == -signal.SIGKILL
             server.before = server.after = lambda request: None
             machine = place / ("machine" if step % 2 else "another machine")
             print(
