@@ -119,6 +119,11 @@ class Index:
             _tables.create_all(connection)
             connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
+    def withdrawn_ids(self) -> set[str]:
+        """Sounds that are in no view any more."""
+        with self.reads.connect() as connection:
+            return set(connection.execute(sql.select(_sounds.c.sound_id).where(_sounds.c.withdrawn == 1)).scalars())
+
     def shown_elsewhere(self, media_name: str, sound_id: str) -> bool:
         """Whether another sound that is in view has that medium: two sounds may have the same bytes."""
         others = sql.select(_events.c.sequence).join(_sounds, _sounds.c.sound_id == _events.c.sound_id)

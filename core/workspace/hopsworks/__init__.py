@@ -96,9 +96,12 @@ class HopsworksWorkspace(LocalWorkspace):
         return self._noting_problems(self.shared_log.flush)
 
     def mirror(self) -> int:
+        before = self.withdrawn_ids()
         added = self._noting_problems(self.shared_log.mirror)
         if added:
             self.shared_media.look_again()
+        for sound_id in self.withdrawn_ids() - before:
+            super().purge(sound_id)  # in the shared home, whoever withdrew it does that
         return added
 
     def _noting_problems(self, work) -> int:
@@ -160,6 +163,13 @@ class HopsworksWorkspace(LocalWorkspace):
                 arrays = super().sidecar(sound_id, model)
         return arrays
 
+    def purge(self, sound_id: str) -> int:
+        shared = [name for name in self.shared_media.beginnings(self.events(sound_id)) if not self.shown_elsewhere(name, sound_id)]
+        gone = super().purge(sound_id)
+        with suppress(HopsworksError):  # `upkeep` tries again
+            self.shared_media.purge(shared)
+        return gone
+
     # Models
 
     def push(self, bundle: Bundle) -> ModelRef:
@@ -191,6 +201,8 @@ class HopsworksWorkspace(LocalWorkspace):
         self.shared_log.mirror(everything=True)
         self.import_seed()
         self.shared_log.compact(FEWEST_FILES_IN_A_SEGMENT)
+        for sound_id in self.withdrawn_ids():
+            self.purge(sound_id)
         self.shared_media.keep_last(keep_runs, self.decided())
         entries = to_seed_format(self.states())
         self.home.project().replace(self.home.path(DERIVED), (json.dumps(entries, indent=1, ensure_ascii=False) + "\n").encode())

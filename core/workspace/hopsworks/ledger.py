@@ -109,6 +109,10 @@ class Ledger:
         with self._reads.connect() as connection:
             return connection.execute(query).scalar_one()
 
+    def take_back(self, connection: Connection, beginning: str) -> None:
+        """Media whose names begin so are not to be sent any more."""
+        connection.execute(_outbox.delete().where(_outbox.c.path.like(f"media/%/{beginning}%")))
+
     # Files of the shared home
 
     def unseen(self, paths: Iterable[str]) -> list[str]:
@@ -161,6 +165,9 @@ class Ledger:
 
     def drop_places(self, connection: Connection, folder: str) -> None:
         connection.execute(_places.delete().where(_places.c.folder == folder))
+
+    def drop_place(self, connection: Connection, folder: str, name: str) -> None:
+        connection.execute(_places.delete().where(_places.c.folder == folder, _places.c.name == name))
 
     def places(self, beginning: str) -> list[tuple[str, str]]:
         """(folder, name) of the media whose names begin so, newest folder first."""

@@ -102,6 +102,21 @@ class SharedMedia:
             return []
         return sorted((f"media/{name}" for name in names), key=lambda folder: (folder != KEPT, folder))
 
+    def purge(self, beginnings: Iterable[str]) -> None:
+        """Delete media whose names begin so, wherever they lie in the shared home or wait to be sent.
+
+        Raises `WorkspaceError` where Hopsworks is away; `upkeep` tries again.
+        """
+        for beginning in beginnings:
+            with self.home.index.writing() as connection:
+                self.ledger.take_back(connection, beginning)
+            if not self.ledger.places(beginning):
+                self._look_around(self.home.project())
+            for folder, name in self.ledger.places(beginning):
+                self.home.project().remove(self.home.path(f"{folder}/{name}"))
+                with self.home.index.writing() as connection:
+                    self.ledger.drop_place(connection, folder, name)
+
     # Retention
 
     def keep_last(self, runs: int, histories: Iterable[list[Event]]) -> int:
@@ -112,7 +127,7 @@ class SharedMedia:
         """
         project = self.home.project()
         old = [folder for folder in self.folders(project) if RUN_FOLDER.fullmatch(folder)][:-runs]
-        wanted = {beginning for history in histories for beginning in self._beginnings(history)} if old else set()
+        wanted = {beginning for history in histories for beginning in self.beginnings(history)} if old else set()
         removed = 0
         for folder in old:
             if self._rescue(project, folder, wanted):
@@ -122,7 +137,7 @@ class SharedMedia:
                 removed += 1
         return removed
 
-    def _beginnings(self, history: list[Event]) -> list[str]:
+    def beginnings(self, history: list[Event]) -> list[str]:
         """How the names of a sound's media begin."""
         found: list[str] = []
         for event in history:

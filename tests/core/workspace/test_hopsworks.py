@@ -11,6 +11,7 @@ from shared import everything, shared_workspace
 
 from core.id2prediction import Media, Published, RolledOut, new_event
 from core.model import bundle
+from core.withdrawing import withdraw
 from core.workspace import Query, Run, WorkspaceError
 from core.workspace.hopsworks import disk, files, media
 from core.workspace.local import LocalWorkspace
@@ -396,6 +397,37 @@ def test_media_of_old_runs_go_and_those_of_decided_sounds_stay(server, shared):
     assert app.counts().sounds == 10
     kept = server.store.files("Resources/earmark/media/kept")
     assert len(kept) == 6
+
+
+def test_media_of_a_withdrawn_sound_go_everywhere_also_those_still_waiting(server, shared):
+    cron, app = shared("cron"), shared("app")
+    a_run(cron, 1, 10, 11)
+    app.mirror()
+    audio = app.sound("freesound:10").media.audio
+    assert app.media_path(audio) is not None
+    withdraw(cron, "freesound:10", "asked for", "ada")
+    cron.settle()
+    app.mirror()
+    assert app.page(Query(), 1, 10).total == 1
+    assert app.media_path(audio) is None
+    assert [name for name in server.store.files("Resources/earmark/media") if audio[:64] in name or "freesound-10" in name] == []
+    unsent = Media(audio=cron.put_media(b"OggS 12", "ogg"))
+    cron.append([predicted(12, media=unsent)])
+    withdraw(cron, "freesound:12", "asked for", "ada")
+    cron.settle()
+    assert [name for name in server.store.files("Resources/earmark/media") if unsent.audio[:64] in name] == []
+
+
+def test_media_of_a_sound_withdrawn_while_hopsworks_is_away_go_at_the_next_upkeep(server, shared):
+    cron = shared("cron")
+    a_run(cron, 1, 10)
+    audio = cron.sound("freesound:10").media.audio
+    server.fail("", times=None, status=503)
+    withdraw(cron, "freesound:10", "asked for", "ada")
+    server.heal()
+    assert any(audio[:64] in name for name in server.store.files("Resources/earmark/media"))
+    cron.upkeep(keep_runs=10)
+    assert not any(audio[:64] in name for name in server.store.files("Resources/earmark/media"))
 
 
 def test_a_machine_that_knew_the_old_place_finds_what_was_kept(shared, monkeypatch):
