@@ -116,8 +116,9 @@ def chromium():
         if BROWSER_REQUIRED:
             pytest.fail("Chromium is not installed, and BROWSER_TESTS=required")
         pytest.skip("Chromium is not installed (on Debian: apt-get install chromium)")
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=30_000)  # two busy cores; nothing here measures time
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
         yield browser

@@ -12,7 +12,6 @@ from core.workspace import Query
 from core.workspace.local import LocalWorkspace
 
 pytestmark = pytest.mark.browser
-expect.set_options(timeout=30_000)  # two busy cores; nothing here measures time
 HOSTILE = '<img src=x onerror="window.hacked=1"> **b** :red[r] [l](javascript:alert(1)) :smile: $x$'
 
 
