@@ -76,8 +76,9 @@ def _over_https() -> bool:
         return False  # the page will say what is wrong with the settings
 
 
-def _checked(value: str | None) -> str | None:
-    return value if value and _ID.fullmatch(value) else None
+def _checked(value: object) -> str | None:
+    """A value from outside, if it is an id."""
+    return value if isinstance(value, str) and _ID.fullmatch(value) else None
 
 
 def _note_address(scope: Scope) -> None:

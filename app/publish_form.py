@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Container
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from core.freesound.publications import Publication
 from core.freesound.publishing import Publisher, WithToken
 from core.freesound.taxonomy import CATEGORIES, category, predict_category
 from core.id2prediction import ModelRef, Suggestion
-from core.model.audio import AudioLimits
+from core.model.audio import AudioError
 from core.people import Person
 from core.tags import FEWEST, MOST
 from core.trim import trim
@@ -41,6 +41,15 @@ class Clip:
     part: tuple[float, float] | None
     suggestions: tuple[Suggestion, ...]
     model: ModelRef
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """What really goes out: its bytes, the name of the file, and a `note` on what cutting changed."""
+
+    data: bytes
+    file_name: str
+    note: str = ""
 
 
 @dataclass
@@ -107,12 +116,30 @@ def publish_section(clip: Clip, edit: Edit) -> None:
     if last is not None and last.state == "published":
         outcome(last)
         return
-    form = _form(clip, edit)
-    _summary(form, clip)
-    _press(clip, form)
+    try:
+        outgoing = _outgoing(clip)
+    except AudioError as error:
+        session.show_error(error)
+        return
+    form = _form(clip, outgoing, edit)
+    _summary(form, clip, outgoing)
+    _press(clip, outgoing, form)
 
 
-def _form(clip: Clip, edit: Edit) -> UploadForm:
+def _outgoing(clip: Clip) -> Outgoing:
+    """The original bytes, or the chosen part of them, cut once. Raises `AudioError`."""
+    if clip.part is None:
+        return Outgoing(clip.data, clip.file_name)
+    key = key_of(clip.key, "cut")
+    part, outgoing = st.session_state.get(key, (None, None))
+    if part != clip.part:
+        cut = trim(clip.data, clip.file_name, *clip.part, session.settings().limits)
+        outgoing = Outgoing(cut.data, cut.file_name, cut.note)
+        st.session_state[key] = clip.part, outgoing
+    return outgoing
+
+
+def _form(clip: Clip, outgoing: Outgoing, edit: Edit) -> UploadForm:
     """The fields; returns what they say together with the clip's tags."""
     key = partial(key_of, clip.key)
     left, right = st.columns(2, gap="medium")
@@ -137,8 +164,8 @@ def _form(clip: Clip, edit: Edit) -> UploadForm:
     st.session_state[key("typed")] = values(clip.key)
     kept = [one.tag for one in clip.suggestions if one.tag in edit.tags]
     return UploadForm(
-        file_name=clip.file_name,
-        size=len(clip.data),
+        file_name=outgoing.file_name,
+        size=len(outgoing.data),
         tags=edit.tags,
         description=with_note(text, machine_note(kept, clip.model)) if text.strip() else "",
         license=license or "",
@@ -177,17 +204,17 @@ def _choose_category(clip_key: str, widget: str) -> None:
     st.session_state[key_of(clip_key, "category")] = st.session_state[widget]
 
 
-def _summary(form: UploadForm, clip: Clip) -> None:
+def _summary(form: UploadForm, clip: Clip, outgoing: Outgoing) -> None:
     """Exactly what Freesound will store."""
     with st.expander("What exactly will be sent", expanded=False):
         part = "the original bytes" if clip.part is None else f"{clip.part[0]:.2f} s to {clip.part[1]:.2f} s of it, cut without loss"
-        st.markdown(f"**Sound.** {plain(form.file_name)}, {part}")
+        st.markdown(f"**Sound.** {plain(form.file_name)}, {part}. {plain(outgoing.note)}")
         st.markdown(f"**Tags.** {plain(' '.join(form.tags))} ({len(form.tags)} of {FEWEST} to {MOST})")
         st.markdown("**Description.**")
         st.text(form.description or "(none yet)")
 
 
-def _press(clip: Clip, form: UploadForm) -> None:
+def _press(clip: Clip, outgoing: Outgoing, form: UploadForm) -> None:
     who, problems = session.viewer(), check(form)
     _problems(problems)
     if error := st.session_state.get(f"publish-error-{clip.key}"):
@@ -206,7 +233,7 @@ def _press(clip: Clip, form: UploadForm) -> None:
         disabled=bool(problems),
     )  # fmt: skip
     st.caption("This sends the sound to Freesound, where people check it before it becomes public.")
-    if pressed and _publish(clip, form):
+    if pressed and _publish(clip, outgoing, form):
         st.rerun()
 
 
@@ -215,13 +242,13 @@ def _problems(problems: list[Problem]) -> None:
         st.caption("Before it can be published:\n" + "\n".join(f"- {plain(one.sentence)}" for one in problems))
 
 
-def _publish(clip: Clip, form: UploadForm) -> bool:
+def _publish(clip: Clip, outgoing: Outgoing, form: UploadForm) -> bool:
     """Begin to publish, if the viewer may and the form is right: both are looked at again here. Returns whether it has begun."""
     person, key = session.viewer().person, _sending_key(clip)
     if person is None or check(form) or key in st.session_state:
         return False
     sending = st.session_state[key] = Sending()
-    sending.run(partial(_send, session.publisher(), person, session.with_token(person), clip, form, session.settings().limits))
+    sending.run(partial(_send, session.publisher(), person, session.with_token(person), outgoing, form))
     return True
 
 
@@ -229,20 +256,15 @@ def _send(
     publisher: Publisher,
     person: Person,
     with_token: WithToken,
-    clip: Clip,
+    outgoing: Outgoing,
     form: UploadForm,
-    limits: AudioLimits,
     progress: Callable[[str, float], None],
 ) -> Publication:
-    """In a thread of its own: cut, listen, publish."""
-    data, name = clip.data, form.file_name
-    if clip.part is not None:
-        progress("Cutting without loss", 0.0)
-        part = trim(data, name, *clip.part, limits)
-        data, name = part.data, part.file_name
+    """In a thread of its own: listen to what goes out, and publish it."""
     progress("Listening", 0.0)
+    name, data = outgoing.file_name, outgoing.data
     heard = listening.hear_to_publish(name, data, lambda waiting: progress("Waiting, as the server is listening to others", 0.0))
-    return publisher.publish(person, with_token, replace(form, file_name=name, size=len(data)), data, heard, progress)
+    return publisher.publish(person, with_token, form, data, heard, progress)
 
 
 @st.fragment(run_every=LOOK_EVERY_S)

@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -62,14 +63,24 @@ def workspace() -> Workspace:
     return open_workspace(settings())
 
 
-@st.cache_resource(show_spinner=False, max_entries=2)
-def _tagger(name: str, version: int, fingerprint: str, _folder: Path | None = None) -> "Tagger":
+@lru_cache(maxsize=2)
+def _tagger(model: ModelRef) -> "Tagger":
+    """The model of that fingerprint: whichever workspace it came from, it is the same. Raises `WorkspaceError`."""
+    return _load(workspace().pull(model))
+
+
+@lru_cache(maxsize=1)
+def _fallback(folder: Path) -> "Tagger":
+    return _load(folder)
+
+
+def _load(folder: Path) -> "Tagger":
     import torch
 
     from core.model.tagger import Tagger
 
     torch.set_num_threads(1)
-    tagger = Tagger.from_folder(_folder or workspace().pull(ModelRef(name=name, version=version, fingerprint=fingerprint)))
+    tagger = Tagger.from_folder(folder)
     gc.collect()
     gc.freeze()  # torch brings a million objects; without this every collection walks them all
     return tagger
@@ -80,12 +91,12 @@ def tagger() -> tuple["Tagger", ModelRef]:
     used in its place."""
     try:
         model = model_in_force(workspace())
-        found = _tagger(model.name, model.version, model.fingerprint), model
+        found = _tagger(model), model
         _notices().pop("model", None)
     except WorkspaceError:
         usable = usable_model(workspace())
         model = usable.model
-        found = _tagger(model.name, model.version, model.fingerprint, usable.folder), model
+        found = _fallback(usable.folder), model
         _notices()["model"] = usable.notice
     return found
 

@@ -121,24 +121,13 @@ def _table(lines: list[Line], for_all: dict[str, Any]) -> list[BulkRow]:
     choices = {category(code).label: code for code in CATEGORIES}
     labels = {code: label for label, code in choices.items()}
     vocabulary = sorted({tag for line in lines for tag in line.row.tags} | set(session.tagger()[0].vocabulary))
-    shown = [
-        {
-            "Picture": line.picture,
-            "File": line.row.audio_filename,
-            "Tags": list(line.row.tags),
-            "Category": labels.get(line.row.bst_category),
-            "Name": "",
-            "Description": "",
-            "Licence": None,
-            "Place": "",
-            "Explicit": False,
-            "Sound": line.facts,
-        }
-        for line in lines
-    ]
+    key = f"many-table-{hashlib.sha256(repr(lines).encode()).hexdigest()[:16]}"
+    if st.session_state.get("many_shown", ("", []))[0] != key:
+        before: dict[Line, dict[str, Any]] = st.session_state.get("many_edited", {})
+        st.session_state.many_shown = key, [before.get(line) or _as_shown(line, labels) for line in lines]
     edited = st.data_editor(
-        shown,
-        key=f"many-table-{hashlib.sha256(repr(lines).encode()).hexdigest()[:16]}",
+        st.session_state.many_shown[1],
+        key=key,
         hide_index=True,
         disabled=["Picture", "File", "Sound"],
         column_config={
@@ -150,7 +139,24 @@ def _table(lines: list[Line], for_all: dict[str, Any]) -> list[BulkRow]:
             "Explicit": st.column_config.CheckboxColumn(help="Not for children"),
         },
     )
+    st.session_state.many_edited = dict(zip(lines, edited, strict=True))  # what was typed stays when a file is added or removed
     return [_row(line, values, for_all, choices) for line, values in zip(lines, edited, strict=True)]
+
+
+def _as_shown(line: Line, labels: dict[str, str]) -> dict[str, Any]:
+    """A row of the table that nobody has touched."""
+    return {
+        "Picture": line.picture,
+        "File": line.row.audio_filename,
+        "Tags": list(line.row.tags),
+        "Category": labels.get(line.row.bst_category),
+        "Name": "",
+        "Description": "",
+        "Licence": None,
+        "Place": "",
+        "Explicit": False,
+        "Sound": line.facts,
+    }
 
 
 def _row(line: Line, values: dict[str, Any], for_all: dict[str, Any], choices: dict[str, str]) -> BulkRow:

@@ -317,7 +317,8 @@ def call_handler(clip):
 
     form = UploadForm(clip.name, len(clip.data), ("a1", "b2", "c3"), "A dog.", BY, "fx-a", "Dog")
     assert check(form) == []
-    publish_form._publish(publish_form.Clip(clip.sha, clip.name, clip.data, None, (), ModelRef(name="x", version=1)), form)
+    at_hand = publish_form.Clip(clip.sha, clip.name, clip.data, None, (), ModelRef(name="x", version=1))
+    publish_form._publish(at_hand, publish_form.Outgoing(clip.data, clip.name), form)
 
 
 def test_a_sign_in_that_has_ended_meanwhile_publishes_nothing(at_form, bark, freesound_server):
