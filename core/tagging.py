@@ -2,9 +2,9 @@
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import islice
@@ -20,6 +20,8 @@ from core.sources import FoundSound, Source, SourceError, SourceTrouble
 from core.workspace import NoSuchModel, Run, Workspace
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from core.model.tagger import Tagger, Tagging
 
 Item = TypeVar("Item")
@@ -221,7 +223,7 @@ class _Job:
         unsaved: list[Event] = []
         saved_at, total = time.monotonic(), self.tried + len(sounds)
         try:
-            for found, outcome in _in_threads(self._listen, sounds, workers):
+            for found, outcome in in_threads(self._listen, sounds, workers):
                 self.tried += 1
                 if isinstance(outcome, Event):
                     unsaved.append(outcome)
@@ -247,17 +249,57 @@ class _Job:
 
     def _listen(self, found: FoundSound) -> "Event | AudioError | SourceError | OSError":
         """The predicted event of one sound, its media and sidecar written; or why there is none."""
-        try:
-            data = found.read()
-            waveform = audio.load(data, name=found.name, limits=self.limits)
-            sound = with_facts(found.describe(data), waveform)
-        except (AudioError, SourceError, OSError) as error:
-            return error
-        tagging = self.tagger.tag(waveform)
-        kept = keep_media(self.workspace, data, tagging, found.name, self.limits)
-        self.workspace.put_sidecar(found.sound_id, self.model, sidecar(tagging))
-        payload = Predicted(model=self.model, top=suggestions(tagging), sound=sound, media=kept)
-        return new_event(payload, found.sound_id, self.actor)
+        ready = make_ready(found, self.limits)
+        if not isinstance(ready, Ready):
+            return ready
+        heard = Heard.of(ready, self.tagger.tag(ready.waveform), self.limits)
+        return keep(self.workspace, heard, self.model, self.actor)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A sound that can be listened to: its bytes, decoded, and its metadata."""
+
+    found: FoundSound
+    data: bytes
+    waveform: Waveform
+    sound: Sound
+
+
+@dataclass(frozen=True)
+class Heard:
+    """All that is kept of one sound: tags, metadata, an Ogg file to play, the spectrogram as WebP, and the sidecar's arrays."""
+
+    sound_id: str
+    sound: Sound
+    top: tuple[Suggestion, ...]
+    audio: bytes
+    spectrogram: bytes
+    arrays: "Mapping[str, np.ndarray]"
+
+    @classmethod
+    def of(cls, ready: Ready, tagging: "Tagging", limits: AudioLimits) -> "Heard":
+        """Raises the kinds of `AudioError` where the sound cannot be made playable."""
+        ogg = media.playable_ogg(ready.data, ready.found.name, limits)
+        picture = media.spectrogram_webp(tagging.log_mel)
+        return cls(ready.found.sound_id, ready.sound, suggestions(tagging), ogg, picture, sidecar(tagging))
+
+
+def make_ready(found: FoundSound, limits: AudioLimits) -> "Ready | AudioError | SourceError | OSError":
+    """Read and decode a sound, or why that cannot be done."""
+    try:
+        data = found.read()
+        waveform = audio.load(data, name=found.name, limits=limits)
+        return Ready(found, data, waveform, with_facts(found.describe(data), waveform))
+    except (AudioError, SourceError, OSError) as error:
+        return error
+
+
+def keep(workspace: Workspace, heard: Heard, model: ModelRef, actor: str) -> Event:
+    """Put media and sidecar into the workspace; the event that is to be appended then."""
+    kept = Media(audio=workspace.put_media(heard.audio, "ogg"), spectrogram=workspace.put_media(heard.spectrogram, "webp"))
+    workspace.put_sidecar(heard.sound_id, model, heard.arrays)
+    return new_event(Predicted(model=model, top=heard.top, sound=heard.sound, media=kept), heard.sound_id, actor)
 
 
 def suggestions(tagging: "Tagging") -> tuple[Suggestion, ...]:
@@ -270,14 +312,6 @@ def sidecar(tagging: "Tagging") -> dict:
     return {"activations": tagging.activations, "times": tagging.times, "embedding": tagging.embedding}
 
 
-def keep_media(workspace: Workspace, data: bytes, tagging: "Tagging", name: str, limits: AudioLimits) -> Media:
-    """Put the sound and its spectrogram into the workspace."""
-    return Media(
-        audio=workspace.put_media(media.playable_ogg(data, name, limits), "ogg"),
-        spectrogram=workspace.put_media(media.spectrogram_webp(tagging.log_mel), "webp"),
-    )
-
-
 def with_facts(sound: Sound, waveform: Waveform) -> Sound:
     """Metadata completed by what decoding found."""
     facts = waveform.source
@@ -286,7 +320,7 @@ def with_facts(sound: Sound, waveform: Waveform) -> Sound:
     )
 
 
-def _in_threads(work: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[tuple[Item, Result]]:
+def in_threads(work: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[tuple[Item, Result]]:
     """Results in the order of the items, with only a few items under way at a time, so that stopping is quick."""
     with ThreadPoolExecutor(max_workers=workers) as pool:
         waiting: list[tuple[Item, Future[Result]]] = []

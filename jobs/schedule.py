@@ -10,6 +10,8 @@ import click
 from core.workspace import Run, Workspace
 from core.workspace.synchroniser import Synchroniser
 
+BACKFILL = "Freesound, backfill"
+"""The source of runs that work on a range of the past: they do not put off the newest sounds."""
 UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 
 
@@ -28,8 +30,10 @@ class Every(click.ParamType):
 
 
 def due_at(runs: Sequence[Run], every: timedelta, now: datetime) -> datetime:
-    """When the next run is due: `every` after the last finished one began, or now. A run that failed or was cut off does not count."""
-    finished = [datetime.fromisoformat(run.started) for run in runs if run.state == "finished"]
+    """When the next run is due: `every` after the last finished one began, or now. A run that failed or was cut off, and a backfill,
+    do not count."""
+    counting = [run for run in runs if run.state == "finished" and not run.source.startswith(BACKFILL)]
+    finished = [datetime.fromisoformat(run.started) for run in counting]
     return max(finished) + every if finished else now
 
 

@@ -184,8 +184,73 @@ class Description:
         return {name: value for name, value in fields.items() if value}
 
 
+class Previews:
+    """Fetching previews, which takes no credential and no budget: with `PreviewReader`, machines that have neither can do it."""
+
+    api: str
+    preview_hosts: tuple[str, ...]
+    sleep: Callable[[float], None]
+
+    def preview(self, sound: FreesoundSound) -> bytes:
+        """The best preview of a sound, fetched without any credential from a known host. Raises `BadPreview`, `NotThere`, `Unreachable`."""
+        url = next((sound.previews[kind] for kind in PREVIEW_KINDS if kind in sound.previews), None)
+        if url is None:
+            raise BadPreview(f"Sound {sound.id} has no preview.")
+        if not self._may_fetch(url):
+            raise BadPreview(f"The preview of sound {sound.id} lies on another host than Freesound's.")
+        data = self._again(lambda: self._fetch(url, sound.id))
+        if not data.startswith((b"OggS", b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2")):
+            raise BadPreview(f"The preview of sound {sound.id} is no Ogg or MP3 file.")
+        return data
+
+    def _may_fetch(self, url: str) -> bool:
+        """Whether the address is one of Freesound's media; plain http only where the API itself is a double on this machine."""
+        try:
+            parts, api = urlsplit(url), urlsplit(self.api)
+        except ValueError:
+            return False
+        double = api.scheme == "http" and is_loopback(api.hostname or "")
+        return parts.hostname in self.preview_hosts and parts.scheme in (("https", "http") if double else ("https",))
+
+    def _fetch(self, url: str, sound_id: int) -> bytes:
+        """Bytes of a public file, at most `LARGEST_PREVIEW` of them; redirects are not followed."""
+        try:
+            with requests.get(url, timeout=TIMEOUT_S, stream=True, allow_redirects=False) as answer:
+                if answer.status_code in (404, 403, 410):
+                    raise NotThere(f"The preview of sound {sound_id} is gone.")
+                if answer.status_code != 200:
+                    raise ServerTrouble(f"The preview of sound {sound_id} cannot be fetched (status {answer.status_code}).")
+                data = bytearray()
+                for block in answer.iter_content(BLOCK):
+                    data += block
+                    if len(data) > LARGEST_PREVIEW:
+                        raise BadPreview(f"The preview of sound {sound_id} is larger than {LARGEST_PREVIEW / 1e6:.0f} MB.")
+        except requests.RequestException as error:
+            raise Unreachable(f"The preview of sound {sound_id} cannot be fetched: {_cause(error)}.") from error
+        return bytes(data)
+
+    def _again(self, request: Callable[[], Any]) -> Any:
+        retrying = Retrying(
+            retry=retry_if_exception_type((Unreachable, ServerTrouble, Throttled)),
+            wait=_pause,
+            stop=stop_after_attempt(MOST_TRIES),
+            sleep=self.sleep,
+            reraise=True,
+        )
+        return retrying(request)
+
+
 @dataclass
-class FreesoundClient:
+class PreviewReader(Previews):
+    """Previews and nothing else."""
+
+    api: str = API
+    preview_hosts: tuple[str, ...] = PREVIEW_HOSTS
+    sleep: Callable[[float], None] = time.sleep
+
+
+@dataclass
+class FreesoundClient(Previews):
     """The API at the address `api`, with one credential. `budget` is asked before every request; `sleep` waits for its window.
 
     Reads are tried again after connection errors, 5xx and the minute's throttle, with growing pauses. Uploads never are.
@@ -262,57 +327,9 @@ class FreesoundClient:
             raise UploadUncertain(f"Freesound took {file_name}, but gave no id for it.")
         return answer["id"]
 
-    def preview(self, sound: FreesoundSound) -> bytes:
-        """The best preview of a sound, fetched without any credential from a known host. Raises `BadPreview`, `NotThere`, `Unreachable`."""
-        url = next((sound.previews[kind] for kind in PREVIEW_KINDS if kind in sound.previews), None)
-        if url is None:
-            raise BadPreview(f"Sound {sound.id} has no preview.")
-        if not self._may_fetch(url):
-            raise BadPreview(f"The preview of sound {sound.id} lies on another host than Freesound's.")
-        data = self._again(lambda: self._fetch(url, sound.id))
-        if not data.startswith((b"OggS", b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2")):
-            raise BadPreview(f"The preview of sound {sound.id} is no Ogg or MP3 file.")
-        return data
-
-    def _may_fetch(self, url: str) -> bool:
-        """Whether the address is one of Freesound's media; plain http only where the API itself is a double on this machine."""
-        try:
-            parts, api = urlsplit(url), urlsplit(self.api)
-        except ValueError:
-            return False
-        double = api.scheme == "http" and is_loopback(api.hostname or "")
-        return parts.hostname in self.preview_hosts and parts.scheme in (("https", "http") if double else ("https",))
-
-    def _fetch(self, url: str, sound_id: int) -> bytes:
-        """Bytes of a public file, at most `LARGEST_PREVIEW` of them; redirects are not followed."""
-        try:
-            with requests.get(url, timeout=TIMEOUT_S, stream=True, allow_redirects=False) as answer:
-                if answer.status_code in (404, 403, 410):
-                    raise NotThere(f"The preview of sound {sound_id} is gone.")
-                if answer.status_code != 200:
-                    raise ServerTrouble(f"The preview of sound {sound_id} cannot be fetched (status {answer.status_code}).")
-                data = bytearray()
-                for block in answer.iter_content(BLOCK):
-                    data += block
-                    if len(data) > LARGEST_PREVIEW:
-                        raise BadPreview(f"The preview of sound {sound_id} is larger than {LARGEST_PREVIEW / 1e6:.0f} MB.")
-        except requests.RequestException as error:
-            raise Unreachable(f"The preview of sound {sound_id} cannot be fetched: {_cause(error)}.") from error
-        return bytes(data)
-
     def _read(self, name: str, parameters: Mapping[str, Any] | None = None, token: SecretStr | None = None, **path: Any) -> dict[str, Any]:
         """A GET, tried again where that may help."""
         return self._again(lambda: self._request(name, token=token, params=parameters, timeout=TIMEOUT_S, **path))
-
-    def _again(self, request: Callable[[], Any]) -> Any:
-        retrying = Retrying(
-            retry=retry_if_exception_type((Unreachable, ServerTrouble, Throttled)),
-            wait=_pause,
-            stop=stop_after_attempt(MOST_TRIES),
-            sleep=self.sleep,
-            reraise=True,
-        )
-        return retrying(request)
 
     def _request(
         self,

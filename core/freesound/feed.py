@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from core.freesound.client import BadPreview, FreesoundClient, FreesoundSound, NotThere, ServerTrouble, Unreachable
+from core.freesound.client import BadPreview, FreesoundClient, FreesoundSound, NotThere, Previews, ServerTrouble, Unreachable
 from core.freesound.terms import own_page
 from core.id2prediction import Sound
 from core.sources import FoundSound, SourceError, SourceTrouble
@@ -22,7 +22,13 @@ class FoundOnFreesound(FoundSound):
     """A sound in Freesound's list, with what its uploader said `about` it."""
 
     about: FreesoundSound
-    client: FreesoundClient
+    client: Previews
+
+    @classmethod
+    def of(cls, about: FreesoundSound, client: Previews) -> "FoundOnFreesound":
+        """The sound that a row of the list is about."""
+        name = f"{_text(about.name, LONGEST_NAME)} ({about.id})"
+        return cls(name=name, sound_id=f"freesound:{about.id}", about=about, client=client)
 
     def read(self) -> bytes:
         """The best preview."""
@@ -75,8 +81,7 @@ class FreesoundSource:
                 yield _Gap(name="A row of Freesound's list", sound_id="", problem="Freesound lists a sound that it does not have any more.")
             elif row.id not in seen:
                 seen.add(row.id)
-                name = f"{_text(row.name, LONGEST_NAME)} ({row.id})"
-                yield FoundOnFreesound(name=name, sound_id=f"freesound:{row.id}", about=row, client=self.client)
+                yield FoundOnFreesound.of(row, self.client)
 
 
 class _Gap(FoundSound):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jobs.modal_image import FREESOUND_KEYS, HOPSWORKS_KEYS
-from jobs.modal_tagging import tag_recent
+from jobs.modal_tagging import backfill, hear_batch, tag_recent
 from jobs.training import train
 from tests.servers.hopsworks import HopsworksServer
 from tests.servers.modal import ModalServer
@@ -44,21 +44,40 @@ def commands(requests):
     return " ".join(line for image in requests["ImageGetOrCreate"] for line in image.image.dockerfile_commands)
 
 
-def test_each_deployment_publishes_the_one_function_of_its_app(deployed):
-    for module, name, function in (("jobs.tagging", "earmark-tagging", "tag_recent"), ("jobs.training", "earmark-training", "train")):
+TAGGING = {"tag_recent", "backfill", "hear_batch"}
+
+
+@pytest.fixture(scope="module")
+def tagging(deployed):
+    """What was declared of the functions of the tagging app, by name."""
+    return {request.function.function_name: request.function for request in deployed["jobs.tagging"]["FunctionCreate"]}
+
+
+def test_each_deployment_publishes_the_functions_of_its_app(deployed):
+    for module, name, functions in (("jobs.tagging", "earmark-tagging", TAGGING), ("jobs.training", "earmark-training", {"train"})):
         (published,) = deployed[module]["AppPublish"]
         assert published.name == name
-        assert list(published.function_ids) == [function]
+        assert set(published.function_ids) == functions
 
 
-def test_the_tagging_runs_daily_one_at_a_time_with_retries_and_no_gpu(deployed):
-    (request,) = deployed["jobs.tagging"]["FunctionCreate"]
-    function = request.function
+def test_the_tagging_runs_daily_one_at_a_time_with_retries_and_no_gpu(tagging):
+    function = tagging["tag_recent"]
     assert function.schedule.cron.cron_string == "17 4 * * *"
     assert function.autoscaler_settings.max_containers == 1
     assert (function.retry_policy.retries, function.timeout_secs) == (2, 3600)
     assert function.resources.gpu_config.gpu_type == ""
     assert not function.volume_mounts
+
+
+def test_one_backfill_owns_the_budget_and_many_workers_hear_without_freesounds_key(deployed, tagging):
+    owner, worker = tagging["backfill"], tagging["hear_batch"]
+    assert (owner.autoscaler_settings.max_containers, worker.autoscaler_settings.max_containers) == (1, 8)
+    assert (owner.timeout_secs, worker.timeout_secs) == (24 * 3600, 20 * 60)
+    assert (owner.retry_policy.retries, worker.retry_policy.retries) == (2, 2)
+    assert not owner.HasField("schedule")
+    assert (len(owner.secret_ids), len(worker.secret_ids)) == (2, 1)
+    given = {f"st-{number}": one.deployment_name for number, one in enumerate(deployed["jobs.tagging"]["SecretGetOrCreate"], 1)}
+    assert given[worker.secret_ids[0]] == "earmark-hopsworks"
 
 
 def test_the_training_has_gpus_to_choose_from_a_volume_and_retries(deployed):
@@ -110,7 +129,7 @@ def test_the_training_image_has_torch_with_cuda_and_the_pins(deployed):
     assert "whl/cpu" not in commands(deployed["jobs.training"])
 
 
-@pytest.mark.parametrize("function", [tag_recent, train])
+@pytest.mark.parametrize("function", [tag_recent, backfill, hear_batch, train])
 def test_modal_would_take_what_its_client_does_not_check(function):
     info = function.info()
     assert {name for name, _ in info.gpus} <= GPUS
@@ -126,7 +145,7 @@ def test_importing_the_jobs_needs_no_torch_and_no_network():
         "import socket, sys\n"
         "def no(*arguments): raise OSError('no network')\n"
         "socket.socket.connect = no\n"
-        "import jobs.tagging, jobs.training, jobs.schedule\n"
+        "import jobs.tagging, jobs.training, jobs.schedule, jobs.backfill\n"
         "print(sorted({'torch', 'hopsworks', 'librosa', 'sklearn', 'av', 'streamlit'} & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)

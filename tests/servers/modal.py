@@ -1,4 +1,6 @@
-"""A local control plane for the real modal client: it takes deployments and keeps every request. Nothing is run.
+"""A local control plane for the real modal client: it takes deployments and keeps every request.
+
+Of what is called only `.map` is done, by the plain functions that the server is given, in threads of its own process.
 
 It answers what the client 1.6.4 was seen to ask when an app is deployed, and refuses everything else by name. The protocol is modal's own
 affair: modal is pinned, and this is used by tests alone.
@@ -8,10 +10,12 @@ import asyncio
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
 from grpclib.server import Server
+from modal._serialization import deserialize_data_format, serialize
 from modal._utils.grpc_testing import patch_mock_servicer
 from modal_proto import api_grpc, api_pb2
 
@@ -19,8 +23,11 @@ from modal_proto import api_grpc, api_pb2
 class ControlPlane(api_grpc.ModalClientBase):
     """The requests, by RPC name, in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, functions: Mapping[str, Callable] | None = None) -> None:
         self.requests: dict[str, list[Any]] = defaultdict(list)
+        self.functions = functions or {}
+        self.outputs: dict[str, asyncio.Queue] = {}
+        self._works: set[asyncio.Task] = set()
 
     async def take(self, name: str, stream: Any) -> Any:
         request = await stream.recv_message()
@@ -77,12 +84,51 @@ class ControlPlane(api_grpc.ModalClientBase):
         request = await self.take("FunctionCreate", stream)
         name = request.function.function_name or request.function_data.function_name
         metadata = api_pb2.FunctionHandleMetadata(function_name=name, function_type=api_pb2.Function.FUNCTION_TYPE_FUNCTION)
+        metadata.max_object_size_bytes = 2 << 20
         answer = api_pb2.FunctionCreateResponse(function_id=f"fu-{name}", handle_metadata=metadata)
         if request.HasField("function_data"):  # with a choice of GPUs
             answer.function_data.CopyFrom(request.function_data)
         else:
             answer.function.CopyFrom(request.function)
             answer.function_data.ranked_functions.add().function.CopyFrom(request.function)  # the client reads only this
+        await stream.send_message(answer)
+
+    async def FunctionMap(self, stream):  # noqa: N802
+        request = await self.take("FunctionMap", stream)
+        call = f"fc-{len(self.requests['FunctionMap'])}-{request.function_id}"
+        self.outputs[call] = asyncio.Queue()
+        await stream.send_message(api_pb2.FunctionMapResponse(function_call_id=call, max_inputs_outstanding=1000))
+
+    async def FunctionPutInputs(self, stream):  # noqa: N802
+        request = await self.take("FunctionPutInputs", stream)
+        answer = api_pb2.FunctionPutInputsResponse()
+        for item in request.inputs:
+            given = answer.inputs.add(idx=item.idx, input_id=f"in-{item.idx}", input_jwt=f"jwt-{item.idx}")
+            work = asyncio.create_task(self.work(request.function_call_id, given, item.input))
+            self._works.add(work)
+            work.add_done_callback(self._works.discard)
+        await stream.send_message(answer)
+
+    async def work(self, call: str, given: Any, one: Any) -> None:
+        """Do one input of a map; an exception travels back as in Modal."""
+        function = self.functions[call.split("-fu-")[1]]
+        arguments, named = deserialize_data_format(one.args, one.data_format, None)
+        try:
+            value = await asyncio.to_thread(function, *arguments, **named)
+            result = api_pb2.GenericResult(status=api_pb2.GenericResult.GENERIC_STATUS_SUCCESS, data=serialize(value))
+        except Exception as error:
+            status = api_pb2.GenericResult.GENERIC_STATUS_FAILURE
+            result = api_pb2.GenericResult(status=status, exception=repr(error), data=serialize(error))
+        output = api_pb2.FunctionGetOutputsItem(
+            result=result, idx=given.idx, input_id=given.input_id, data_format=api_pb2.DATA_FORMAT_PICKLE
+        )
+        await self.outputs[call].put(output)
+
+    async def FunctionGetOutputs(self, stream):  # noqa: N802
+        request = await self.take("FunctionGetOutputs", stream)
+        answer = api_pb2.FunctionGetOutputsResponse(last_entry_id="1-0")
+        if not request.clear_on_success:
+            answer.outputs.append(await self.outputs[request.function_call_id].get())
         await stream.send_message(answer)
 
     async def AppPublish(self, stream):  # noqa: N802
@@ -102,10 +148,13 @@ patch_mock_servicer(ControlPlane)
 
 
 class ModalServer:
-    """The control plane as a context manager: `environment` for a client's process, `requests`."""
+    """The control plane as a context manager: `environment` for a client's process, `requests`; `functions` do what is called."""
+
+    def __init__(self, functions: Mapping[str, Callable] | None = None) -> None:
+        self.plane = ControlPlane(functions)
 
     def __enter__(self) -> "ModalServer":
-        self.plane, self.port = ControlPlane(), 0
+        self.port = 0
         self._loop, ready = asyncio.new_event_loop(), threading.Event()
 
         async def serve() -> None:
