@@ -7,8 +7,9 @@ file that training maps into memory: 3.5 GB instead of 7.0, each value within `H
 """
 
 import json
+import os
 import pickletools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -87,9 +88,19 @@ def download(folder: Path, host: str = ZENODO, repository: str = REPOSITORY) -> 
             fetch(remote, folder / remote.name)
         elif archives.is_archive(remote.name):
             archives.unpack(fetch(remote, folder / remote.name), folder, _is_hdf5)
-    fetch(Remote(VOCABULARY, f"{repository.rstrip('/')}/json/{VOCABULARY}"), folder / VOCABULARY)
-    fetch(Remote(SCALERS[1], f"{repository.rstrip('/')}/{SCALERS[1]}"), folder / SCALERS[1])
+    _fetch_small(f"{repository.rstrip('/')}/json/{VOCABULARY}", folder / VOCABULARY, read_vocabulary)
+    _fetch_small(f"{repository.rstrip('/')}/{SCALERS[1]}", folder / SCALERS[1], read_scaler)
     return find(folder)
+
+
+def _fetch_small(url: str, path: Path, read: Callable[[Path], object]) -> None:
+    """Fetch a file that nobody publishes a checksum of; it is kept only if it can be read."""
+    fetch(Remote(path.name, url), path)
+    try:
+        read(path)
+    except CoalaError as error:
+        path.unlink()
+        raise CoalaError(f"What {url} sent is not what belongs there; it was not kept.") from error
 
 
 def _is_hdf5(path: PurePosixPath) -> bool:
@@ -193,7 +204,10 @@ def prepare(published: Published, folder: Path, at_once: int = AT_ONCE) -> Coala
         if folder.exists() and any(folder.iterdir()):
             raise CoalaError(f"{folder} holds something else than a converted COALA; choose another folder.")
         _Conversion(published, folder, at_once).run()
-    return load(folder)
+    data = load(folder)
+    if [one[:2] for one in data.facts["source"]] != [_identity(path)[:2] for path in _files(published)]:
+        raise CoalaError(f"{folder} was converted from other files than {published.train.parent} holds; choose another folder.")
+    return data
 
 
 def load(folder: Path) -> Coala:
@@ -237,7 +251,7 @@ class _Conversion:
         self.at_once = at_once
         self.published, self.folder, self.partial = published, folder, folder.with_name(folder.name + ".partial")
         self.tags, self.scaler = read_vocabulary(published.vocabulary), read_scaler(published.scaler)
-        self.source = [_identity(path) for path in (published.train, published.test, published.vocabulary, published.scaler)]
+        self.source = [_identity(path) for path in _files(published)]
 
     def run(self) -> None:
         with _opened(self.published.train) as train, _opened(self.published.test) as test:
@@ -289,20 +303,21 @@ class _Conversion:
     def _convert(self, groups: list[tuple["h5py.File", Path]], sizes: list[int]) -> None:
         bands, width = PATCH
         rows = {"patches.f16": 2 * bands * width, "labels.bits": -(-len(self.tags) // 8), "ids.i32": 4}
-        blocks = [(group, path, at, start) for (group, path), size, at in zip(groups, sizes, (0, sizes[0]), strict=True)
-                  for start in range(0, size, self.at_once)]  # fmt: skip
         columns = (TextColumn("Converting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=Console(stderr=True)) as progress:
             task = progress.add_task("", total=sum(sizes), completed=self.done)
-            for group, path, at, start in blocks:
-                if at + start < self.done:
-                    continue
-                parts = self._block(group, path, start)
-                for (name, row), data in zip(rows.items(), parts, strict=True):
-                    _write_at(self.partial / name, row * self.done, data)
-                self.done += len(parts[2]) // 4
-                write_atomic(self.partial / "progress.json", json.dumps({"source": self.source, "done": self.done}).encode())
-                progress.update(task, completed=self.done)
+            for (group, path), size, first in zip(groups, sizes, (0, sizes[0]), strict=True):
+                for start in range(max(0, self.done - first), size, self.at_once):
+                    parts = self._block(group, path, start)
+                    for (name, row), data in zip(rows.items(), parts, strict=True):
+                        _write_at(self.partial / name, row * self.done, data)
+                    self.done += len(parts[2]) // 4
+                    self._note()
+                    progress.update(task, completed=self.done)
+
+    def _note(self) -> None:
+        """What a later run may trust of what is there."""
+        write_atomic(self.partial / "progress.json", json.dumps({"source": self.source, "done": self.done}).encode())
 
     def _block(self, group: "h5py.File", path: Path, start: int) -> tuple[bytes, bytes, bytes]:
         """The patches from `start`: their log-mels [n, frames, bands] as halves, labels as bits, ids. Raises `CoalaError`."""
@@ -341,6 +356,10 @@ class _Conversion:
         self.partial.rename(self.folder)
 
 
+def _files(published: Published) -> tuple[Path, ...]:
+    return published.train, published.test, published.vocabulary, published.scaler
+
+
 def _identity(path: Path) -> list[Any]:
     facts = path.stat()
     return [path.name, facts.st_size, facts.st_mtime_ns]
@@ -352,6 +371,8 @@ def _write_at(path: Path, position: int, data: bytes) -> None:
         file.truncate(position)
         file.seek(position)
         file.write(data)
+        file.flush()
+        os.fsync(file.fileno())  # before the note that says it is there
 
 
 @contextmanager

@@ -111,9 +111,28 @@ def test_a_sound_of_the_test_part_is_in_no_other(published, tmp_path):
 def test_a_converted_set_is_only_opened_again(published, tmp_path):
     first = convert(published, tmp_path / "out")
     before = {path.name: path.stat().st_mtime_ns for path in first.folder.iterdir()}
-    (published / TRAIN).write_bytes(b"gone")
     convert(published, tmp_path / "out")
     assert {path.name: path.stat().st_mtime_ns for path in first.folder.iterdir()} == before
+
+
+def test_a_set_that_was_converted_from_other_files_is_refused_and_left_alone(published, tmp_path):
+    first = convert(published, tmp_path / "out")
+    make_coala(published, train=20)
+    with pytest.raises(CoalaError, match="converted from other files"):
+        convert(published, tmp_path / "out")
+    assert len(coala.load(first.folder).frames) == 78
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 20, 1000])
+def test_the_size_of_the_blocks_changes_nothing_whatever_an_earlier_run_left(made, converted, tmp_path, at_once):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40 * 96 * 96 * 2, hard))
+    try:
+        with pytest.raises(CoalaError):
+            convert(made[0], tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    same_bytes(coala.prepare(coala.find(made[0]), tmp_path / "out", at_once).folder, converted.folder)
 
 
 def same_bytes(one: Path, other: Path) -> None:
@@ -335,6 +354,15 @@ def test_a_record_that_holds_an_archive_is_unpacked(hosts, made, tmp_path):
     hosts.put_record("3887261", {"hdf5_ds.zip": packed.getvalue()})
     found = coala.download(tmp_path / "published", hosts.url, f"{hosts.url}/coala")
     assert found.train.read_bytes() == (made[0] / TRAIN).read_bytes()
+
+
+@pytest.mark.parametrize("path", [f"/coala/json/{VOCABULARY}", f"/coala/{SCALERS[1]}"])
+def test_a_page_in_the_place_of_a_small_file_is_not_kept(hosts, tmp_path, path):
+    whole, hosts.files[path] = hosts.files[path], b"<html>Please sign in to this network</html>"
+    with pytest.raises(CoalaError, match="it was not kept"):
+        coala.download(tmp_path / "published", hosts.url, f"{hosts.url}/coala")
+    hosts.files[path] = whole
+    assert coala.download(tmp_path / "published", hosts.url, f"{hosts.url}/coala").train.is_file()
 
 
 def test_a_file_that_was_changed_on_its_way_is_not_kept(hosts, tmp_path):
