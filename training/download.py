@@ -54,7 +54,7 @@ def zenodo_files(record: str, host: str = ZENODO) -> list[Remote]:
     except (ValueError, KeyError, TypeError) as error:  # before RequestException: a body that is no JSON is both
         raise DownloadError(f"{url} does not describe a record as Zenodo does.") from error
     except requests.RequestException as error:
-        raise DownloadError(f"{url} cannot be reached from here.") from error
+        raise DownloadError(f"{url} cannot be reached from here; give a local copy instead.") from error
 
 
 def fetch(remote: Remote, path: Path, pause: Callable[[float], None] = time.sleep) -> Path:
