@@ -21,7 +21,7 @@ from training import evaluate
 from training.clips import SEED_BASELINE, describe
 from training.coala import PATCH, Coala, ColumnScaler
 from training.recipes import EARMARK, SEED
-from training.solver import Part, Progress, Recipe, train
+from training.solver import Part, Processes, Progress, Recipe, best_device, train
 
 SCALINGS: dict[str, str] = {
     "columns": "per time column, as published",
@@ -117,10 +117,11 @@ def configured(name: str, scaling: str | None, seed: int, epochs: int | None, ar
     return Configuration(replace(one.recipe, **changes), scaling or one.scaling)
 
 
-def run(data: Coala, name: str, configuration: Configuration, folder: Path, out: Path, *, compiled: bool = False) -> bundles.Bundle:
+def run(data: Coala, name: str, configuration: Configuration, folder: Path, out: Path, *, compiled: bool = False) -> bundles.Bundle | None:
     """Train a configuration in `folder` (or go on there), calibrate on validation, score on test and write a bundle to `out`.
 
-    Its row goes to `folder`/../table.json, whatever the configuration: the same table for the prototype's recipe and ours.
+    Its row goes to `folder`/../table.json, whatever the configuration: the same table for the prototype's recipe and ours. Under
+    `torchrun` the first process does all this but the training alone, and the others return None.
     Raises `CoalaRunError` for a scaling that no bundle can hold, before anything is trained.
     """
     recipe = configuration.recipe
@@ -132,6 +133,8 @@ def run(data: Coala, name: str, configuration: Configuration, folder: Path, out:
     watched, calibrating = shared_out(validation)
     scaler = scaler_for(configuration.scaling, data)
     network, progress = train(recipe, learning, watched, scaler, folder, compiled=compiled)
+    if not Processes.join(best_device()).first:
+        return None
     network = network.half().float()  # as the bundle will keep it
     tags = shown_words(data.tags)
     calibration = evaluate.calibrate(_logits(network, calibrating, scaler, recipe), calibrating.labels)
@@ -194,6 +197,8 @@ def compare_scalings(
         console.print(f"{name}: {SCALINGS[scaling]}")
         scaler = scaler_for(scaling, data)
         network, progress = train(configuration.recipe, learning, watched, scaler, folder / key, compiled=compiled)
+        if not Processes.join(best_device()).first:
+            continue
         logits = _logits(network, validation, scaler, configuration.recipe)
         scores = evaluate.rounded(overall(validation.labels, 1 / (1 + np.exp(-logits.clip(-60, 60)))))
         _keep_row(folder / "scalings.json", key, _row(configuration, progress, scores, len(validation.clips)))

@@ -1,5 +1,6 @@
 """The sub-commands about public data sets: prepare, coala. `python -m training` gathers them."""
 
+import os
 from pathlib import Path
 
 import click
@@ -82,20 +83,30 @@ def coala(
 
     arguments = module.arguments(recipe, widths, hidden)
     if compare_scalings:
-        click.echo(module.compare_scalings(patches, recipe, run, seed, epochs, arguments, compiled=compiled))
+        said = module.compare_scalings(patches, recipe, run, seed, epochs, arguments, compiled=compiled)
+        if _is_first():
+            click.echo(said)
         return
     configuration = module.configured(recipe, scaling, seed, epochs, arguments)
     folder = run / f"{recipe}-{configuration.scaling}-seed{seed}"
     bundle = module.run(patches, f"coala_{recipe}", configuration, folder, out or folder / "bundle", compiled=compiled)
-    click.echo(f"{bundle.folder}: {len(bundle.vocabulary):,} tags\n\n{module.results(run)}")
+    if bundle is not None:
+        click.echo(f"{bundle.folder}: {len(bundle.vocabulary):,} tags\n\n{module.results(run)}")
 
 
 def _patches(sets, data: Path | None, downloads: Path, zenodo: str, repository: str | None, store: Path):
     """The converted set; nothing is fetched where it is there already."""
     if (store / "coala.json").exists() and not data:
         return sets.load(store)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not (store / "coala.json").exists():
+        raise sets.CoalaError(f"{store} holds no converted set yet; run with --convert-only first, in one process.")
     published = sets.find(data) if data else sets.download(downloads, zenodo, repository or sets.REPOSITORY)
     return sets.prepare(published, store)
+
+
+def _is_first() -> bool:
+    """Whether this is the one process, or the first of those that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _widths(text: str | None) -> list[int] | None:

@@ -232,6 +232,14 @@ def test_one_command_converts_trains_and_prints_the_table(published, tmp_path):
     assert bundle.load(tmp_path / "run" / "seed-columns-seed1" / "bundle").name == "coala_seed"
 
 
+def test_several_processes_do_not_convert_at_once(published, tmp_path, monkeypatch):
+    monkeypatch.setitem(ONE_THREAD, "WORLD_SIZE", "2")  # as torchrun tells each of two
+    done = training("--data", str(published), "--store", str(tmp_path / "patches"))
+    assert done.returncode != 0
+    assert "run with --convert-only first" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
