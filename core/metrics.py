@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 CURVE_POINTS = 101
+ROUNDS, ROUNDS_IF_LARGE, LARGE = 1000, 100, 2_000_000  # of the bootstrap; beyond so many decisions it would take minutes
 
 
 def overall(labels: np.ndarray, scores: np.ndarray) -> dict[str, float | None]:
@@ -115,6 +116,43 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int = 10) -
     observed = np.bincount(where, truth, bins)[filled] / counts[filled]
     error = float(np.sum(counts[filled] * np.abs(predicted - observed)) / counts.sum())
     return {"ece": error, "predicted": _short(predicted), "observed": _short(observed), "count": counts[filled].tolist()}
+
+
+def bootstrap(
+    labels: np.ndarray, scores: np.ndarray, groups: np.ndarray | None = None, rounds: int | None = None, seed: int = 0
+) -> dict[str, list[float] | None]:
+    """95 % intervals of macro and micro PR-AUC: drawn again `rounds` times with replacement, clip by clip or, with `groups` [clips]
+    (each clip's recording), group by group, which is wider because clips of one recording are alike."""
+    used = labels.any(axis=0) & ~labels.all(axis=0)
+    if not used.any():
+        return {"pr_auc_macro": None, "pr_auc_micro": None}
+    rounds = rounds or (ROUNDS if labels.size <= LARGE else ROUNDS_IF_LARGE)
+    _, group = np.unique(np.arange(len(labels)) if groups is None else groups, return_inverse=True)
+    number = int(group.max()) + 1
+    times = np.random.default_rng(seed).multinomial(number, np.full(number, 1 / number), rounds)[:, group].astype(np.float32)
+    by_tag = np.stack([_weighted_precision(labels[:, k], scores[:, k], times) for k in np.flatnonzero(used)])
+    order = np.argsort(-scores.ravel(), kind="stable")
+    truth, clip = labels.ravel()[order], order // labels.shape[1]
+    across = [_precision_in_order(truth, one[clip][None])[0] for one in times]
+    return {"pr_auc_macro": _interval(np.nanmean(by_tag, axis=0)), "pr_auc_micro": _interval(np.array(across))}
+
+
+def _weighted_precision(labels: np.ndarray, scores: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Average precision of decisions [n] counted `times` [rounds, n]: [rounds], NaN where nothing is right."""
+    order = np.argsort(-scores, kind="stable")
+    return _precision_in_order(labels[order], times[:, order])
+
+
+def _precision_in_order(labels: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """The same of decisions that stand in order of their scores."""
+    right = times * labels.astype(np.float32)
+    found, told = right.cumsum(axis=1, dtype=np.float64), times.cumsum(axis=1, dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        return (right * found / np.maximum(told, 1)).sum(axis=1) / found[:, -1]
+
+
+def _interval(values: np.ndarray) -> list[float]:
+    return _short(np.nanpercentile(values, [2.5, 97.5]))
 
 
 def _short(values: np.ndarray) -> list[float]:

@@ -23,6 +23,8 @@ from core.model.logmel import LogMelSpec
 if TYPE_CHECKING:
     import torch
 
+    from core.model.networks import Network
+
 FILES = ("weights.safetensors", "model.json", "scaler.json", "id2tag.json", "calibration.json", "metrics.json")
 STARTER = Path(__file__).parents[1] / "starter"
 NAME_PATTERN = re.compile(r"^[a-z0-9_]+$")  # also what the Hopsworks registry accepts
@@ -83,7 +85,7 @@ class Bundle:
         """SHA-256 over the bytes of all files: two bundles with the same fingerprint are the same model."""
         return fingerprint(self.folder)
 
-    def network(self) -> "torch.nn.Module":
+    def network(self) -> "Network":
         """The network with its weights, in eval mode. Raises `BundleError` if they do not fit each other."""
         from safetensors import SafetensorError
         from safetensors.torch import load_file
