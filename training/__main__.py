@@ -79,6 +79,8 @@ def clips(recipe: str, epochs: int | None, channels: tuple[int, ...] | None, hid
 
 
 main.add_command(commands.benchmark)
+main.add_command(commands.evaluate)
+main.add_command(commands.card)
 main.add_command(data_commands.prepare)
 main.add_command(data_commands.coala)
 

@@ -267,7 +267,7 @@ def _with_seed_network(recipe: Recipe) -> Recipe:
     return replace(recipe, architecture=seed.architecture, arguments=seed.arguments, crop=None)
 
 
-def execute(tasks: list[Task], data: Data, folder: Path, workers: int = 1, minutes: float | None = None) -> Manifest:
+def execute(tasks: list[Task], data: Data, folder: Path, workers: int = 1, minutes: float | None = None, tier: str = "cpu") -> Manifest:
     """Run what the manifest in `folder` does not hold yet, `workers` at a time; with `minutes`, nothing new is begun after them."""
     manifest = Manifest(folder / "manifest.jsonl")
     waiting = [task for task in tasks if not manifest.done(task.key)]
@@ -277,13 +277,13 @@ def execute(tasks: list[Task], data: Data, folder: Path, workers: int = 1, minut
         for number, task in enumerate(waiting, start=1):
             if until and time.monotonic() > until:
                 break
-            _note(manifest, run_task(task, data, folder), f"{number}/{len(waiting)}")
+            _note(manifest, run_task(task, data, folder) | {"tier": tier}, f"{number}/{len(waiting)}")
         return manifest
     with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (data.folder, data.cache, folder, until)) as pool_of_workers:
         running = [pool_of_workers.submit(_work, task) for task in waiting]
         for number, future in enumerate(as_completed(running), start=1):
             if (line := future.result()) is not None:
-                _note(manifest, line, f"{number}/{len(waiting)}")
+                _note(manifest, line | {"tier": tier}, f"{number}/{len(waiting)}")
     return manifest
 
 
@@ -372,7 +372,9 @@ def _scored(logits: np.ndarray, labels: np.ndarray, task: Task) -> dict[str, Any
     right = (logits.argmax(axis=1) == truth).mean()
     entropy = -np.log(chance[np.arange(len(truth)), truth].clip(1e-9)).mean()
     scores = {"accuracy": round(float(right), 4), "cross_entropy": round(float(entropy), 4), "clips": len(labels)}
-    return scores | ({"logits": np.round(logits, 1).tolist()} if task.benchmark == "esc10" else {})  # for ensembles of seeds
+    return scores | (
+        {"logits": np.round(logits, 1).tolist(), "truth": truth.tolist()} if task.benchmark == "esc10" else {}
+    )  # for ensembles of seeds
 
 
 def _bundle_scores(task: Task, data: Data, run: Path) -> dict[str, dict[str, Any]]:

@@ -50,7 +50,7 @@ class Configuration:
 
 CONFIGURATIONS = {
     "seed": Configuration(SEED, "columns"),
-    "earmark": Configuration(replace(EARMARK, crop=PATCH[1], stretch=0.0, epochs=40, batch=256), "bands"),
+    "earmark": Configuration(replace(EARMARK, arguments={}, crop=PATCH[1], stretch=0.0, epochs=40, batch=256), "bands"),
 }
 """The prototype's way and ours, by the names that they have for clip folders too."""
 

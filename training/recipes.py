@@ -105,8 +105,30 @@ def starter_candidates() -> dict[str, Recipe]:
     }
 
 
+def levers() -> dict[str, Recipe]:
+    """The network without any lever, and with one of them at a time."""
+    nothing = replace(SEED, architecture="earmark_cnn", arguments={"window": 144, "hop": 48}, learning_rate=3e-3, mixed_precision=True)
+    together = replace(nothing, masks=True, mixup=0.4, gain_db=6.0, ema=0.995, weight_decay=2e-2)
+    return {
+        "no lever": nothing,
+        "no lever, single precision": replace(nothing, mixed_precision=False),
+        "+ masks": replace(nothing, masks=True),
+        "+ mixup": replace(nothing, mixup=0.4),
+        "+ both sounds at once": replace(nothing, mixup=0.4, mixing="overlay"),
+        "+ gain": replace(nothing, gain_db=10.0),
+        "+ equaliser": replace(nothing, equalise_db=6.0),
+        "+ equaliser and hiss": replace(nothing, equalise_db=6.0, hiss=0.25),
+        "+ stretch and shift": replace(nothing, stretch=0.1, shift_bands=2.0),
+        "+ averaged weights": replace(nothing, ema=0.995),
+        "+ sounds without tags": replace(nothing, without_tags=1 / 16),
+        "+ weight decay": replace(nothing, weight_decay=2e-2),
+        "+ masks, mixup, gain, averaged weights, decay": together,
+        "the same with batches of 32": replace(together, batch=32),
+    }
+
+
 def ablations() -> dict[str, Recipe]:
-    """Ours with one lever taken away or added at a time."""
+    """Ours with one lever taken away or added at a time, and `levers`."""
     base = EARMARK
     return {
         "earmark": base,
@@ -129,4 +151,4 @@ def ablations() -> dict[str, Recipe]:
         "none of the levers": replace(SEED, architecture="earmark_cnn", arguments=base.arguments, learning_rate=base.learning_rate),
         "seed_cnn, our levers": replace(base, architecture="seed_cnn", arguments=SEED_NETWORK),
         "seed": SEED,
-    }
+    } | levers()

@@ -10,9 +10,11 @@ import numpy as np
 import torch
 
 from core.model.bundle import Scaler
+from core.model.logmel import COALA
+from core.model.networks import build, fuse_batch_norm
 from training.benchmark import machine
 from training.datasets import Frames
-from training.recipes import named
+from training.recipes import RECIPES, named
 from training.solver import Part, Progress, Recipe, best_device, train
 
 COALA_PATCHES, COALA_TAGS, BANDS, WIDTH = 170_793, 1000, 96, 96
@@ -65,3 +67,29 @@ def rows(patches: int, batch: int, epochs: int = 2, compile_too: bool = True) ->
     for name, mixed, compiled in variants if compile_too else [one for one in variants if not one[2]]:
         recipe = named(name, epochs=epochs, passes=1, batch=batch, crop=WIDTH, patience=None, mixed_precision=mixed)
         yield measure(recipe, part, compiled)
+
+
+def listening(seconds: float = 10.0, rounds: int = 60) -> list[dict[str, Any]]:
+    """Milliseconds that each network needs for a clip, one thread, as the tagger runs it: the networks take turns."""
+    torch.set_num_threads(1)
+    clip = torch.randn(BANDS, COALA.frames(int(seconds * COALA.rate)))
+    networks = {name: build(recipe.architecture, 45, recipe.arguments) for name, recipe in RECIPES.items()}
+    ready = {name: fuse_batch_norm(one).to(memory_format=torch.channels_last) for name, one in networks.items()}  # type: ignore[call-overload]
+    taken: dict[str, list[float]] = {name: [] for name in ready}
+    with torch.inference_mode():
+        for _ in range(rounds):
+            for name, network in ready.items():
+                began = time.perf_counter()
+                network.score([clip])
+                taken[name].append(1000 * (time.perf_counter() - began))
+    return [
+        {
+            "network": RECIPES[name].architecture,
+            "parameters": sum(parameter.numel() for parameter in networks[name].parameters()),
+            "seconds": seconds,
+            "median_ms": round(float(np.median(values)), 1),
+            "least_ms": round(min(values), 1),
+            "machine": machine(),
+        }
+        for name, values in taken.items()
+    ]

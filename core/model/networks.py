@@ -212,8 +212,12 @@ class EarmarkCNN(Network):
         return torch.cat(pieces, dim=-1)
 
     def _columns(self, clips: Tensor) -> Tensor:
-        """float [n, bands, frames] -> one column of features per 16 frames, [n, channels, ceil(frames / 16)]."""
-        x = clips.unsqueeze(1)
+        """float [n, bands, frames] -> one column of features per 16 frames, [n, channels, ceil(frames / 16)].
+
+        The last frame is repeated until the last column is full: what a convolution pads with, zero, is a frame of average
+        loudness, which after silence sounds like a bang.
+        """
+        x = functional.pad(clips, (0, -clips.shape[-1] % self.STRIDE), mode="replicate").unsqueeze(1)
         for number, block in enumerate(self.blocks):
             x = block(self.block_dropout(self.halve(x)) if number else x)
         return x.mean(dim=2)
