@@ -12,7 +12,7 @@ from core.model.logmel import COALA
 from core.model.tagger import pool
 from training import datasets, evaluate
 from training.datasets import SPLITS, Frames
-from training.solver import Part, Progress, Recipe, train
+from training.solver import Part, Processes, Progress, Recipe, best_device, train
 
 SEED_BASELINE = {
     "name": "the student prototype (seed)",
@@ -62,6 +62,10 @@ def run(
         parts[0], tally = people.join(corrections, parts[0], clips, part_of, tags, cache or run)
         Console(stderr=True).print(str(tally))
     network, progress = train(recipe, parts[0], parts[1], scaler, run, quiet=quiet)
+    processes = Processes.join(best_device())
+    if not processes.first:  # under torchrun one process writes the bundle; the others hand back what it wrote
+        processes.wait()
+        return bundles.load(out)
     network = network.cpu().half().float()  # as the bundle will keep it: what is scored is what ships
 
     def logits(part: Part) -> np.ndarray:
@@ -86,6 +90,7 @@ def run(
         calibration=calibration,
         metrics=metrics,
     )
+    processes.wait()
     if not quiet:
         _print_summary(bundle)
     return bundle

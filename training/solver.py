@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -374,7 +375,7 @@ class _Batches:
     def __init__(self, recipe: Recipe, part: Part, scaler: Scaler, device: torch.device, window: int) -> None:
         self.recipe, self.device, self.width = recipe, device, recipe.crop or window
         self.crops = Crops(part.frames, device)
-        self.without_tags = Crops(Frames.joined(augment.sounds_without_tags(COALA, np.random.default_rng(0))), device)
+        self.without_tags = Crops(_sounds_without_tags(), device)
         self.clips = torch.from_numpy(np.asarray(part.clips, np.int64)).to(device)
         self.labels = torch.from_numpy(np.asarray(part.labels, np.float32)).to(device)
         self.known = None if part.known is None else torch.from_numpy(np.asarray(part.known, bool)).to(device)
@@ -443,6 +444,11 @@ class _Batches:
         mix = augment.blend if self.recipe.mixing == "blend" else augment.overlay
         both = None if known is None else known & known[other]
         return mix(patches, patches[other], share), augment.mixed_labels(labels, labels[other], share), both
+
+
+@lru_cache(1)
+def _sounds_without_tags() -> Frames:
+    return Frames.joined(augment.sounds_without_tags(COALA, np.random.default_rng(0)))
 
 
 def masked_loss(logits: Tensor, targets: Tensor, known: Tensor | None, kind: str) -> Tensor:
