@@ -15,7 +15,7 @@ NEPER_PER_DB = float(np.log(10) / 20)
 EQUALISER_POINTS = 6
 HISS_DB = (-60.0, -15.0)
 HISS_SPREAD = 0.25
-"""Standard deviation of a band of white noise's log-magnitude from frame to frame, measured on the front-end at 5 kHz."""
+"""Nepers by which hiss varies from frame to frame. White noise through the front-end: .44 up to 1 kHz, .22 at 5 kHz, .16 at 9 kHz."""
 
 
 def gain(patches: Tensor, random: torch.Generator, most_db: float) -> Tensor:
