@@ -15,7 +15,7 @@ run: install
 	@exec $(PY) -m streamlit run streamlit_app.py
 
 test: install-dev
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: install-dev
 	$(PY) -m ruff check .

@@ -1,4 +1,4 @@
-"""How good tags are: pure functions from labels and scores to numbers. scikit-learn does the arithmetic.
+"""How good tags are: pure functions from labels and scores to numbers.
 
 Throughout, `labels` is bool or 0/1 [clips, tags] and `scores` is float [clips, tags], higher meaning more likely. A number that
 the labels do not define (no clip, no tag, or tags that all clips or none have) is None, and such a curve is empty: never NaN,
@@ -15,26 +15,40 @@ import numpy as np
 from core import tags
 
 CURVE_POINTS = 101
+ROUNDS, ROUNDS_IF_LARGE, LARGE = 1000, 100, 2_000_000  # of the bootstrap; beyond so many decisions it would take minutes
 
 
 def overall(labels: np.ndarray, scores: np.ndarray) -> dict[str, float | None]:
     """ROC-AUC and PR-AUC (average precision), macro over the tags that some clips have and others lack, micro over all decisions;
     exact-match accuracy at .5; precision@5 and recall@5 over the clips that have a tag."""
-    from sklearn.metrics import average_precision_score, roc_auc_score
-
     used = labels.any(axis=0) & ~labels.all(axis=0)
     some = labels.any(axis=1)
-    columns, pooled = (labels[:, used], scores[:, used]), (labels.ravel(), scores.ravel())
-    mixed = bool(labels.any() and not labels.all())
+    by_tag = [areas(*both) for both in zip(labels.T[used], scores.T[used], strict=True)]
+    roc_macro, pr_macro = np.mean(by_tag, axis=0).tolist() if by_tag else (None, None)
+    roc_micro, pr_micro = areas(labels.ravel(), scores.ravel()) if labels.any() and not labels.all() else (None, None)
     return {
-        "roc_auc_macro": float(roc_auc_score(*columns, average="macro")) if used.any() else None,
-        "roc_auc_micro": float(roc_auc_score(*pooled)) if mixed else None,
-        "pr_auc_macro": float(average_precision_score(*columns, average="macro")) if used.any() else None,
-        "pr_auc_micro": float(average_precision_score(*pooled)) if mixed else None,
+        "roc_auc_macro": roc_macro,
+        "roc_auc_micro": roc_micro,
+        "pr_auc_macro": pr_macro,
+        "pr_auc_micro": pr_micro,
         "exact_match_accuracy": float(((scores >= 0.5) == labels.astype(bool)).all(axis=1).mean()) if labels.size else None,
         "precision_at_5": precision_at(labels[some], scores[some], 5),
         "recall_at_5": recall_at(labels[some], scores[some], 5),
     }
+
+
+def areas(truth: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
+    """ROC-AUC (equal scores count half) and average precision of decisions [n] of which some are right and some are wrong.
+
+    scikit-learn's numbers in a fifth of its time, which is spent after every epoch: on COALA's 1,000 tags 2 seconds instead of 10.
+    """
+    order = np.argsort(-scores)  # equal ones in any order: they count together
+    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)  # the last of each run of equal scores
+    right = np.cumsum(truth[order], dtype=np.float64)[ends]
+    wrong = ends + 1 - right
+    gained = np.diff(right, prepend=0.0)
+    roc = (np.diff(wrong, prepend=0.0) * (right - gained / 2)).sum() / (right[-1] * wrong[-1])
+    return float(roc), float((gained * right / (ends + 1)).sum() / right[-1])
 
 
 def precision_at(labels: np.ndarray, scores: np.ndarray, k: int) -> float | None:
@@ -59,17 +73,15 @@ def _hits(labels: np.ndarray, scores: np.ndarray, k: int) -> np.ndarray:
 def per_tag(labels: np.ndarray, scores: np.ndarray, thresholds: np.ndarray, recordings: np.ndarray) -> list[dict[str, float | None]]:
     """For each tag: PR-AUC, ROC-AUC, precision and recall at its threshold (None where undefined), and its support in clips
     and in recordings; `recordings` names each clip's recording [clips]."""
-    from sklearn.metrics import average_precision_score, roc_auc_score
-
     rows = []
     for k in range(labels.shape[1]):
         truth, score = labels[:, k].astype(bool), scores[:, k]
         told = score >= thresholds[k]
-        both = truth.any() and not truth.all()
+        roc, precision = areas(truth, score) if truth.any() and not truth.all() else (None, 1.0 if truth.any() else None)
         rows.append(
             {
-                "pr_auc": float(average_precision_score(truth, score)) if truth.any() else None,
-                "roc_auc": float(roc_auc_score(truth, score)) if both else None,
+                "pr_auc": precision,
+                "roc_auc": roc,
                 "precision": float(truth[told].mean()) if told.any() else None,
                 "recall": float(told[truth].mean()) if truth.any() else None,
                 "clips": int(truth.sum()),
@@ -160,6 +172,43 @@ def _clean(words: Iterable[str]) -> set[str]:
 def _known(vocabulary: tuple[str, ...]) -> frozenset[str]:
     """A vocabulary as it is compared; made once, because many sounds share one and it has hundreds of words."""
     return frozenset(_clean(vocabulary))
+
+
+def bootstrap(
+    labels: np.ndarray, scores: np.ndarray, groups: np.ndarray | None = None, rounds: int | None = None, seed: int = 0
+) -> dict[str, list[float] | None]:
+    """95 % intervals of macro and micro PR-AUC: drawn again `rounds` times with replacement, clip by clip or, with `groups` [clips]
+    (each clip's recording), group by group, which is wider because clips of one recording are alike."""
+    used = labels.any(axis=0) & ~labels.all(axis=0)
+    if not used.any():
+        return {"pr_auc_macro": None, "pr_auc_micro": None}
+    rounds = rounds or (ROUNDS if labels.size <= LARGE else ROUNDS_IF_LARGE)
+    _, group = np.unique(np.arange(len(labels)) if groups is None else groups, return_inverse=True)
+    number = int(group.max()) + 1
+    times = np.random.default_rng(seed).multinomial(number, np.full(number, 1 / number), rounds)[:, group].astype(np.float32)
+    by_tag = np.stack([_weighted_precision(labels[:, k], scores[:, k], times) for k in np.flatnonzero(used)])
+    order = np.argsort(-scores.ravel(), kind="stable")
+    truth, clip = labels.ravel()[order], order // labels.shape[1]
+    across = [_precision_in_order(truth, one[clip][None])[0] for one in times]
+    return {"pr_auc_macro": _interval(np.nanmean(by_tag, axis=0)), "pr_auc_micro": _interval(np.array(across))}
+
+
+def _weighted_precision(labels: np.ndarray, scores: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Average precision of decisions [n] counted `times` [rounds, n]: [rounds], NaN where nothing is right."""
+    order = np.argsort(-scores, kind="stable")
+    return _precision_in_order(labels[order], times[:, order])
+
+
+def _precision_in_order(labels: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """The same of decisions that stand in order of their scores."""
+    right = times * labels.astype(np.float32)
+    found, told = right.cumsum(axis=1, dtype=np.float64), times.cumsum(axis=1, dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        return (right * found / np.maximum(told, 1)).sum(axis=1) / found[:, -1]
+
+
+def _interval(values: np.ndarray) -> list[float]:
+    return _short(np.nanpercentile(values, [2.5, 97.5]))
 
 
 def _short(values: np.ndarray) -> list[float]:

@@ -6,7 +6,7 @@ and `Recording`, and `caf`.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from anyascii import anyascii
@@ -17,6 +17,11 @@ LONGEST_TAG = 100
 LONGEST_TEXT = 512
 
 STOP_WORDS = frozenset("the of to and an in is it you that he was for on are with as i his they be at".split())
+REAL_WORDS = {
+    "bas": "bass", "bos": "boss", "bras": "brass", "bu": "bus", "contrabas": "contrabass", "datum": "data", "ga": "gas", "glas": "glass",
+    "gros": "gross", "his": "hiss", "netherland": "netherlands", "pres": "press", "synthesi": "synthesis", "viru": "virus",
+}  # fmt: skip
+"""What a blind singulariser made of words in COALA's vocabulary -> the words that people typed."""
 _SEPARATORS = re.compile(r"[,;\n\r\t]+")
 _APOSTROPHES = re.compile(r"['`´‘’ʼ]")
 _NOT_TAG = re.compile(r"[^a-z0-9]+")
@@ -30,6 +35,15 @@ class CleanTags:
 
     tags: tuple[str, ...]
     dropped: tuple[tuple[str, str], ...]
+
+
+def shown_words(vocabulary: Sequence[str]) -> tuple[str, ...]:
+    """The words to show and publish for a vocabulary as the training data spell it: the real one where theirs is a stump.
+
+    A stump stays where the real word is in the vocabulary already: two indices never share a word.
+    """
+    spelled = set(vocabulary)
+    return tuple(word if REAL_WORDS.get(word, word) in spelled else REAL_WORDS[word] for word in vocabulary)
 
 
 def freesound_tags(text: str) -> list[str]:

@@ -12,7 +12,7 @@ from core.model.logmel import COALA
 from core.model.tagger import pool
 from training import datasets, evaluate
 from training.datasets import SPLITS, Frames
-from training.solver import Part, Progress, Recipe, train
+from training.solver import Part, Processes, Progress, Recipe, best_device, train
 
 SEED_BASELINE = {
     "name": "the student prototype (seed)",
@@ -30,51 +30,75 @@ def run(
     out: Path,
     run: Path,
     name: str,
-    epochs: int,
-    channels: tuple[int, ...],
-    hidden: int,
-    least_recordings: int,
-    seed: int,
-    licence: str,
-    provenance: str,
+    recipe: Recipe,
+    least_recordings: int = datasets.LEAST_RECORDINGS,
+    licence: str = "",
+    provenance: str = "",
+    split: Path | None = None,
+    cache: Path | None = None,
+    quiet: bool = False,
+    corrections: Path | None = None,
 ) -> bundles.Bundle:
-    """Split by recording, train, calibrate on validation, score on test, write the bundle; prints a summary."""
+    """Split by recording, train, calibrate on validation, score on test, write the bundle; prints a summary.
+
+    `split` names a list of recordings for each part; without it the recipe's seed decides. Log-mels are kept in `cache`, or in `run`.
+    What people decided in the workspace in the folder `corrections` joins the training part.
+    """
     clips = datasets.read_clips(data)
-    part_of = datasets.split_by_recording(clips, seed)
+    part_of = datasets.read_split(split, clips) if split else datasets.split_by_recording(clips, recipe.seed)
     tags = datasets.vocabulary([clip for clip, part in zip(clips, part_of, strict=True) if part == 0], least_recordings)
-    frames = datasets.load_frames(clips, run)
+    frames = datasets.load_frames(clips, cache or run)
     labels, recordings = datasets.multi_hot(clips, tags), np.array([clip.recording for clip in clips])
     parts = [Part(frames, index, labels[index], recordings[index]) for index in (np.flatnonzero(part_of == p) for p in range(3))]
-    for part_name, part in zip(SPLITS, parts, strict=True):
-        Console(stderr=True).print(f"{part_name}: {len(part.clips)} clips of {len(set(part.recordings.tolist()))} recordings")
+    if not quiet:
+        for part_name, part in zip(SPLITS, parts, strict=True):
+            Console(stderr=True).print(f"{part_name}: {len(part.clips)} clips of {len(set(part.recordings.tolist()))} recordings")
     _check_judgeable(parts)
     scaler = per_band_scaler(frames, parts[0].clips)
-    recipe = Recipe(arguments={"channels": list(channels), "hidden": hidden}, epochs=epochs, seed=seed)
-    network, progress = train(recipe, parts[0], parts[1], scaler, run)
-    network = network.half().float()  # as the bundle will keep it: what is scored is what ships
+    tally = None
+    if corrections:
+        from training import corrections as people  # the workspace and its database are needed for nothing else here
+
+        parts[0], tally = people.join(corrections, parts[0], clips, part_of, tags, cache or run)
+        Console(stderr=True).print(str(tally))
+    network, progress = train(recipe, parts[0], parts[1], scaler, run, quiet=quiet)
+    processes = Processes.join(best_device())
+    if not processes.first:  # under torchrun one process writes the bundle; the others hand back what it wrote
+        processes.wait()
+        return bundles.load(out)
+    network = network.cpu().half().float()  # as the bundle will keep it: what is scored is what ships
 
     def logits(part: Part) -> np.ndarray:
         return evaluate.clip_logits(network, frames, part.clips, scaler, lambda windows: pool(windows, recipe.pooling))
 
-    calibration = evaluate.calibrate(logits(parts[1]), parts[1].labels)
+    on_validation = logits(parts[1])
+    calibration = evaluate.calibrate(on_validation, parts[1].labels)
     metrics = evaluate.score(logits(parts[2]), parts[2].labels, parts[2].recordings, calibration, tags)
     metrics |= {
-        "split": f"test: recordings held out from training and from every choice (iterative stratification, seed {seed})",
+        "split": _how_split(split, recipe.seed),
         "baseline": SEED_BASELINE,
         "validation": evaluate.rounded(progress.history[progress.best_epoch - 1]),
+        "thresholds": evaluate.thresholds_for_precision(on_validation, parts[1].labels, calibration, tags),
         "history": [evaluate.rounded(row) for row in progress.history],
     }
     bundle = bundles.save(
         out,
-        description=describe(name, recipe, parts, progress, licence, provenance),
+        description=describe(name, recipe, parts, progress, licence, provenance) | ({"corrections": asdict(tally)} if tally else {}),
         weights=network.state_dict(),
         scaler=scaler,
         vocabulary=tags,
         calibration=calibration,
         metrics=metrics,
     )
-    _print_summary(bundle)
+    processes.wait()
+    if not quiet:
+        _print_summary(bundle)
     return bundle
+
+
+def _how_split(split: Path | None, seed: int) -> str:
+    how = f"the list {split.name}" if split else f"seed {seed}"
+    return f"test: recordings held out from training and from every choice (iterative stratification, {how})"
 
 
 def _check_judgeable(parts: list[Part]) -> None:

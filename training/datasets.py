@@ -2,7 +2,10 @@
 
 import csv
 import hashlib
+import json
+import os
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -38,6 +41,11 @@ class Frames:
 
     data: np.ndarray
     offsets: np.ndarray
+
+    @classmethod
+    def joined(cls, clips: list[np.ndarray]) -> "Frames":
+        """Of log-mels float32 [bands, time] each."""
+        return cls(np.concatenate([clip.T for clip in clips]).astype(np.float16), np.cumsum([0, *(clip.shape[1] for clip in clips)]))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -112,6 +120,24 @@ def split_by_recording(clips: list[Clip], seed: int, shares: tuple[float, float,
     return np.array([part_of[clip.recording] for clip in clips])
 
 
+def read_split(path: Path, clips: list[Clip]) -> np.ndarray:
+    """Which part each clip belongs to, as `split_by_recording`, from a JSON file that names every recording once.
+
+    Raises `DatasetError` if the file is none of that kind, names a recording twice, or lacks one.
+    """
+    try:
+        named = json.loads(path.read_text("utf-8"))
+        pairs = [(str(recording), part) for part, name in enumerate(SPLITS) for recording in named[name]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"{path} is no list of recordings for {', '.join(SPLITS)}.") from error
+    part_of = dict(pairs)
+    if len(part_of) < len(pairs):
+        raise DatasetError(f"{path} names a recording more than once.")
+    if unknown := sorted({clip.recording for clip in clips} - part_of.keys()):
+        raise DatasetError(f"{path} does not say which part recording {unknown[0]} belongs to.")
+    return np.array([part_of[clip.recording] for clip in clips])
+
+
 def vocabulary(clips: list[Clip], least_recordings: int = LEAST_RECORDINGS) -> tuple[str, ...]:
     """The tags heard in at least so many different recordings, in alphabetical order.
 
@@ -146,8 +172,12 @@ def load_frames(clips: list[Clip], cache: Path, spec: LogMelSpec = COALA) -> Fra
 
 
 def _compute_frames(clips: list[Clip], path: Path, spec: LogMelSpec) -> None:
-    parts = [log_mel(audio.load(clip.path, rate=spec.rate).samples, spec).T.astype(np.float16) for clip in track(clips, "Log-mel frames")]
+    def frames(clip: Clip) -> np.ndarray:
+        return log_mel(audio.load(clip.path, rate=spec.rate).samples, spec).T.astype(np.float16)
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # decoding, resampling and Fourier transforms all let other threads run
+        parts = list(track(threads.map(frames, clips), "Log-mel frames", total=len(clips)))
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial.npz")
+    partial = path.with_suffix(f".{os.getpid()}.partial.npz")  # processes of one run may all find that it is missing
     np.savez(partial, data=np.concatenate(parts), offsets=np.cumsum([0, *map(len, parts)]))
     partial.replace(path)

@@ -7,24 +7,36 @@ import numpy as np
 import torch
 
 from core import metrics
-from core.model.bundle import Calibration
+from core.model.bundle import Calibration, Scaler
 from core.model.logmel import FLOOR
+from core.model.networks import Network
 from training.datasets import Frames
 
-CLIPS_AT_ONCE = 16
+CLIPS_AT_ONCE = 64
 SHRINKAGE = 4.0  # prior of the per-tag calibration: as strong as a handful of clips
 THRESHOLD_PRIOR = 10.0
+PRECISIONS = (0.8, 0.9)
+LEAST_RIGHT = 3
 
 
 @torch.inference_mode()
-def clip_logits(network, frames: Frames, clips: np.ndarray, scaler, pooling: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Score whole clips as the tagger does: pooled logits float32 [clips, tags]."""
+def clip_logits(
+    network: Network, frames: Frames, clips: np.ndarray, scaler: Scaler, pooling: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Score whole clips as the tagger does, where the network is: pooled logits float32 [clips, tags]."""
     network.eval()
+    device = next(network.parameters()).device
     rows = []
     for start in range(0, len(clips), CLIPS_AT_ONCE):
-        batch = [torch.from_numpy(scaler(_fill(frames.clip(index), network.window))) for index in clips[start : start + CLIPS_AT_ONCE]]
-        rows += [pooling(scores.logits.numpy()) for scores in network.score(batch)]
+        batch = [_scaled(frames.clip(index), network.window, scaler, device) for index in clips[start : start + CLIPS_AT_ONCE]]
+        scores = network.score(batch)
+        logits = torch.cat([one.logits for one in scores]).float().cpu().numpy()
+        rows += [pooling(windows) for windows in np.split(logits, np.cumsum([len(one.logits) for one in scores])[:-1])]
     return np.stack(rows)
+
+
+def _scaled(clip: np.ndarray, window: int, scaler: Scaler, device: torch.device) -> torch.Tensor:
+    return torch.from_numpy(scaler(_fill(clip, window))).to(device)
 
 
 def _fill(frames: np.ndarray, width: int) -> np.ndarray:
@@ -71,6 +83,29 @@ def _f1(probabilities: np.ndarray, labels: np.ndarray, cut: float) -> float:
     return float(2 * (told * labels).sum() / max(1.0, told.sum() + labels.sum()))
 
 
+def thresholds_for_precision(
+    logits: np.ndarray, labels: np.ndarray, calibration: Calibration, tags: tuple[str, ...]
+) -> dict[str, dict[str, float | None]]:
+    """For each of `PRECISIONS` and each tag: the lowest probability from which on that share of validation clips was right.
+
+    None where no threshold reaches it with at least `LEAST_RIGHT` right answers.
+    """
+    probabilities = calibration.probabilities(logits)
+    return {
+        f"precision_{wanted:g}": {tag: _threshold_for(probabilities[:, k], labels[:, k], wanted) for k, tag in enumerate(tags)}
+        for wanted in PRECISIONS
+    }
+
+
+def _threshold_for(probabilities: np.ndarray, labels: np.ndarray, wanted: float) -> float | None:
+    order = np.argsort(-probabilities, kind="stable")
+    right = np.cumsum(labels[order])
+    precise = (right / np.arange(1, len(order) + 1) >= wanted) & (right >= LEAST_RIGHT)
+    last_of_its_value = np.append(np.diff(probabilities[order]) != 0, True)
+    reached = np.flatnonzero(precise & last_of_its_value)
+    return round(float(probabilities[order[reached[-1]]]), 4) if len(reached) else None
+
+
 def score(
     logits: np.ndarray, labels: np.ndarray, recordings: np.ndarray, calibration: Calibration, tags: tuple[str, ...]
 ) -> dict[str, Any]:
@@ -82,6 +117,10 @@ def score(
         "per_tag": {tag: rounded(row) for tag, row in zip(tags, rows, strict=True)},
         "curves": metrics.curves(labels, probabilities),
         "reliability": metrics.reliability(labels, probabilities),
+        "intervals": {
+            "clips": metrics.bootstrap(labels, probabilities),
+            "recordings": metrics.bootstrap(labels, probabilities, recordings),
+        },
         "clips": len(labels),
         "recordings": len(set(recordings.tolist())),
     }

@@ -15,6 +15,7 @@ from typing import Literal
 import sqlalchemy as sql
 
 from core.errors import EarmarkError
+from core.sqlite import with_tables
 
 Kind = Literal["read", "write"]
 MINUTE_S, DAY_S = 60.0, 86_400.0
@@ -59,12 +60,7 @@ class Budget:
 
     def __init__(self, path: Path, limits: Limits = SHARED, clock: Callable[[], float] = time.time) -> None:
         self.limits, self._clock = limits, clock
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._engine = sql.create_engine(sql.URL.create("sqlite", database=str(path)), connect_args={"timeout": 30})
-        sql.event.listen(self._engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
-        sql.event.listen(self._engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
-        with self._engine.begin() as connection:
-            _tables.create_all(connection)
+        self._engine, _ = with_tables(path, _tables)
 
     def spend(self, credential: str, kind: Kind) -> float:
         """Book a request if one is left, and return 0; else return the seconds until it is worth asking again.

@@ -15,6 +15,7 @@ import sqlalchemy as sql
 from core.files import write_atomic
 from core.freesound.client import FreesoundError
 from core.people import Person
+from core.sqlite import with_tables
 
 State = Literal["sending", "uncertain", "accepted", "published", "refused", "not there"]
 OPEN: tuple[State, ...] = ("sending", "uncertain", "accepted")
@@ -81,13 +82,7 @@ class Publications:
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
         self._folder, self.clock = folder, clock
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "publications.sqlite"
-        self._engine = sql.create_engine(sql.URL.create("sqlite", database=str(path)), connect_args={"timeout": 30})
-        sql.event.listen(self._engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
-        sql.event.listen(self._engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
-        with self._engine.begin() as connection:
-            _tables.create_all(connection)
+        self._engine, self._reads = with_tables(folder / "publications.sqlite", _tables)
 
     def begin(
         self, intent: str, person: Person, title: str, file_name: str, md5: str, body: dict[str, Any], files: Mapping[str, bytes]
@@ -114,7 +109,7 @@ class Publications:
         query = sql.select(_publications).where(_publications.c.user_id == user_id).order_by(_publications.c.began.desc())
         if md5:
             query = query.where(_publications.c.md5 == md5)
-        with self._engine.connect() as connection:
+        with self._reads.connect() as connection:
             return [_publication(row) for row in connection.execute(query)]
 
     def mark(self, publication: Publication, state: State, message: str, *, sound: int | None = None, touch: bool = True) -> Publication:
@@ -131,7 +126,7 @@ class Publications:
 
     def body(self, publication: Publication) -> dict[str, Any]:
         """What `begin` was given, and what `keep_body` has put in its place since."""
-        with self._engine.connect() as connection:
+        with self._reads.connect() as connection:
             query = sql.select(_publications.c.body).where(_publications.c.intent == publication.intent)
             return json.loads(connection.execute(query).scalar_one())
 
@@ -154,7 +149,7 @@ class Publications:
         return True
 
     def _read(self, intent: str) -> Publication:
-        with self._engine.connect() as connection:
+        with self._reads.connect() as connection:
             return _publication(connection.execute(sql.select(_publications).where(_publications.c.intent == intent)).one())
 
     def _update(self, publication: Publication, values: dict[str, Any]) -> None:

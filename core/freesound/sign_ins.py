@@ -23,6 +23,7 @@ from pydantic import SecretStr
 from core.freesound.client import FreesoundClient, FreesoundError, SignInExpired
 from core.freesound.oauth import OAuthClient, SignInRefused, Tokens
 from core.people import Person
+from core.sqlite import with_tables
 
 Result = TypeVar("Result")
 
@@ -70,10 +71,8 @@ class SignIns:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
         self._refreshing = FileLock(f"{path}.lock", mode=0o600)
-        self._engine = sql.create_engine(sql.URL.create("sqlite", database=str(path)), connect_args={"timeout": 30})
+        self._engine, self._reads = with_tables(path, _tables)
         self._box = Fernet(_key(oauth.client_secret))
-        with self._engine.begin() as connection:
-            _tables.create_all(connection)
 
     def begin(self, browser: str, redirect_uri: str, return_to: str) -> str:
         """Remember that this browser wants to sign in; returns the address to send it to."""
@@ -135,7 +134,7 @@ class SignIns:
         return row
 
     def _row(self, browser: str):
-        with self._engine.connect() as connection:
+        with self._reads.connect() as connection:
             row = connection.execute(sql.select(_people).where(_people.c.browser == _hash(browser))).one_or_none()
         return row if row and row.time > self._clock() - SIGN_IN_LIVES_S else None
 

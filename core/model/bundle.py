@@ -23,6 +23,8 @@ from core.model.logmel import LogMelSpec
 if TYPE_CHECKING:
     import torch
 
+    from core.model.networks import Network
+
 FILES = ("weights.safetensors", "model.json", "scaler.json", "id2tag.json", "calibration.json", "metrics.json")
 STARTER = Path(__file__).parents[1] / "starter"
 NAME_PATTERN = re.compile(r"^[a-z0-9_]+$")  # also what the Hopsworks registry accepts
@@ -60,7 +62,10 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Bundle:
-    """The parts of a model that are small enough to keep in memory, and the `folder` that its weights lie in."""
+    """The parts of a model that are small enough to keep in memory, and the `folder` that its weights lie in.
+
+    `vocabulary`: the tags to show and publish, in the order of the logits; `spelled`: the same as the training data spell them.
+    """
 
     folder: Path
     name: str
@@ -70,6 +75,7 @@ class Bundle:
     pooling: Pooling
     scaler: Scaler
     vocabulary: tuple[str, ...]
+    spelled: tuple[str, ...] = field(repr=False)
     calibration: Calibration
     metrics: dict[str, Any] = field(repr=False)
     description: dict[str, Any] = field(repr=False)
@@ -79,7 +85,7 @@ class Bundle:
         """SHA-256 over the bytes of all files: two bundles with the same fingerprint are the same model."""
         return fingerprint(self.folder)
 
-    def network(self) -> "torch.nn.Module":
+    def network(self) -> "Network":
         """The network with its weights, in eval mode. Raises `BundleError` if they do not fit each other."""
         from safetensors import SafetensorError
         from safetensors.torch import load_file
@@ -128,6 +134,7 @@ def load(folder: Path = STARTER) -> Bundle:
     scaling = _checked(folder, "scaler.json", _Scaler, scaler)
     metrics = _json(folder, "metrics.json")
     _checked(folder, "metrics.json", _Metrics, metrics)
+    vocabulary, spelled = _vocabulary(folder, tags)
     bundle = Bundle(
         folder=folder,
         name=described.name,
@@ -136,7 +143,8 @@ def load(folder: Path = STARTER) -> Bundle:
         front_end=described.front_end,
         pooling=described.pooling,
         scaler=Scaler(_floats(scaling.mean), _floats(scaling.std)),
-        vocabulary=_vocabulary(folder, tags),
+        vocabulary=vocabulary,
+        spelled=spelled,
         calibration=Calibration(_floats(numbers.slope), _floats(numbers.offset), _floats(numbers.threshold)),
         metrics=metrics,
         description=model,
@@ -196,12 +204,20 @@ def _checked(folder: Path, name: str, kind: type[_Part], value: dict[str, Any]) 
         raise BundleError(f"The model in {folder.name} has a wrong {name}: {place}: {first['msg']}.") from error
 
 
-def _vocabulary(folder: Path, tags: dict[str, Any]) -> tuple[str, ...]:
-    """The tags in order of their index, each a word, none twice."""
-    words = tuple(tags.get(str(index)) for index in range(len(tags)))
-    if not words or not all(isinstance(word, str) and word and len(word.split()) == 1 for word in words) or len(set(words)) != len(words):
+def _vocabulary(folder: Path, tags: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The tags in order of their index, each a word, none twice: (as they are shown, as the training data spell them)."""
+    shown = tags.get("shown", {})
+    count = len(tags) - ("shown" in tags)
+    spelled = tuple(tags.get(str(index)) for index in range(count))
+    words = tuple(shown.get(str(index), word) for index, word in enumerate(spelled)) if isinstance(shown, dict) else ()
+    known = {str(index) for index in range(count)}
+    if not words or not set(shown) <= known or not all(all(map(_is_word, some)) and len(set(some)) == count for some in (words, spelled)):
         raise BundleError(f"The model in {folder.name} has a wrong id2tag.json: it must name a different tag for each index from 0.")
-    return words  # type: ignore[return-value]
+    return words, spelled  # type: ignore[return-value]
+
+
+def _is_word(value: Any) -> bool:
+    return isinstance(value, str) and len(value.split()) == 1
 
 
 def _check_that_parts_fit(bundle: Bundle) -> None:
@@ -225,10 +241,12 @@ def save(
     vocabulary: tuple[str, ...],
     calibration: Calibration,
     metrics: dict[str, Any],
+    spelled: tuple[str, ...] | None = None,
 ) -> Bundle:
     """Write a bundle, weights in half precision, and check it before it takes the place of an older one in `folder`.
 
-    `description` becomes `model.json` and needs `name`, `architecture`, `arguments`, `front_end` and `pooling`.
+    `description` becomes `model.json` and needs `name`, `architecture`, `arguments`, `front_end` and `pooling`. `vocabulary` is what
+    people see; where the training data spell it otherwise, `spelled` says how.
     """
     from safetensors.torch import save_file
 
@@ -241,13 +259,18 @@ def save(
         save_file({name: tensor.contiguous().cpu() for name, tensor in halves.items()}, fresh / "weights.safetensors")
         _write_json(fresh / "model.json", description)
         _write_json(fresh / "scaler.json", {part: _numbers(values) for part, values in asdict(scaler).items()})
-        _write_json(fresh / "id2tag.json", {str(index): tag for index, tag in enumerate(vocabulary)})
+        _write_json(fresh / "id2tag.json", _id2tag(vocabulary, spelled or vocabulary))
         _write_json(fresh / "calibration.json", {part: _numbers(values) for part, values in asdict(calibration).items()})
         _write_json(fresh / "metrics.json", metrics)
         (fresh / "weights.safetensors").chmod(0o644)  # safetensors writes private files
         load(fresh).network()
         _replace(folder, fresh, Path(temporary) / "older")
     return load(folder)
+
+
+def _id2tag(vocabulary: tuple[str, ...], spelled: tuple[str, ...]) -> dict[str, Any]:
+    shown = {str(index): word for index, (word, own) in enumerate(zip(vocabulary, spelled, strict=True)) if word != own}
+    return {str(index): tag for index, tag in enumerate(spelled)} | ({"shown": shown} if shown else {})
 
 
 def _replace(folder: Path, fresh: Path, older: Path) -> None:

@@ -16,10 +16,10 @@ from sqlalchemy import Column, Connection, Integer, Table, Text
 from sqlalchemy.dialects.sqlite import insert
 
 from core.id2prediction import Event, ModelRef, SoundState, fold, iso
+from core.sqlite import open_database
 from core.workspace import Counts, Page, Query, Run, WorkspaceError
 
 SCHEMA_VERSION = 1
-WAIT_FOR_OTHER_WRITERS_S = 60
 IDS_AT_ONCE = 500
 
 _tables = sql.MetaData()
@@ -100,12 +100,8 @@ class Index:
 
     def __init__(self, path: Path) -> None:
         """Raises `WorkspaceError` if the file is no index, or one of a newer Earmark."""
-        path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self.engine = sql.create_engine(sql.URL.create("sqlite", database=str(path)), connect_args={"timeout": WAIT_FOR_OTHER_WRITERS_S})
-        sql.event.listen(self.engine, "connect", _on_connect)
-        sql.event.listen(self.engine, "begin", _begin)
-        self.reads = self.engine.execution_options(read_only=True)
+        self.engine, self.reads = open_database(path)
         try:
             self._prepare()
         except sql.exc.DatabaseError as error:
@@ -296,19 +292,6 @@ class Index:
         query = sql.select(_runs.c.body).order_by(_runs.c.started.desc()).limit(most)
         with self.reads.connect() as connection:
             return [run_from_json(body) for body in connection.execute(query).scalars()]
-
-
-def _on_connect(connection: Any, _record: Any) -> None:
-    """Settings of one SQLite connection. The driver's own BEGIN is switched off; `_begin` takes its place."""
-    connection.isolation_level = None
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin(connection: Connection) -> None:
-    """Writers take the write lock at once: a transaction that reads first and writes later could not wait for its turn."""
-    read_only = connection.get_execution_options().get("read_only", False)
-    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 
 def _not_there_yet(connection: Connection, events: Iterable[Event]) -> list[Event]:

@@ -186,7 +186,7 @@ def test_a_view_can_be_shared_by_its_address(page, server):
 def test_an_uploaded_clip_is_heard_seen_and_tagged(page, server, examples):
     page.goto(f"{server.url}/try")
     page.locator("input[type=file]").set_input_files(examples / "rain-on-leaves.ogg")
-    expect(page.locator(".chip b").first).to_have_text("rain")
+    expect(page.locator(".chip b").first).to_have_text("weather")
     expect(page.locator(".player .title")).to_have_text("rain-on-leaves.ogg")
     page.get_by_role("button", name=re.compile("^Play ")).click()
     audio = page.locator(".player audio").element_handle()
@@ -194,7 +194,7 @@ def test_an_uploaded_clip_is_heard_seen_and_tagged(page, server, examples):
     with page.expect_download() as download:
         page.get_by_role("button", name="Download as JSON").click()
     taken = json.loads(Path(download.value.path()).read_text("utf-8"))
-    assert (taken["file"], taken["tags"][0], taken["model"]) == ("rain-on-leaves.ogg", "rain", "earmark_starter v1")
+    assert (taken["file"], taken["tags"][0], taken["model"]) == ("rain-on-leaves.ogg", "weather", "earmark_starter v1")
     assert len(taken["suggestions"]) == 5
     assert page.foreign == []
 

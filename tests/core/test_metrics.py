@@ -45,6 +45,16 @@ def naive_average_precision(truth: np.ndarray, score: np.ndarray) -> float:
     return float(total)
 
 
+def test_areas_are_those_of_scikit_learn_with_and_without_equal_scores():
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    random = np.random.default_rng(0)
+    for steps in (3, 50, 10**9):
+        truth = random.random(3000) < 0.03
+        score = ((random.integers(0, steps, 3000) + steps * 0.3 * truth) / steps).astype(np.float32)
+        assert metrics.areas(truth, score) == pytest.approx((roc_auc_score(truth, score), average_precision_score(truth, score)), abs=1e-9)
+
+
 def test_a_worked_example_has_these_scores():
     found = metrics.overall(LABELS, SCORES)
     # Of the first tag's four pairs of a right and a wrong clip three are in order, of the second's two; no clip has the third.

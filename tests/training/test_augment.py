@@ -1,89 +1,117 @@
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.model.logmel import COALA, FLOOR
 from training import augment
+from training.crops import SILENT, Crops
+from training.datasets import Frames
 
+CPU = torch.device("cpu")
 seeds = st.integers(0, 2**32 - 1)
 
 
-def ramp(bands: int, frames: int) -> np.ndarray:
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def ramp(frames: int, first: float = 0.0) -> np.ndarray:
     """Log-mel in which every frame has its own number."""
-    return np.tile(np.arange(frames, dtype=np.float32), (bands, 1))
+    return np.tile(first + np.arange(frames, dtype=np.float32), (3, 1))
+
+
+def noise(n: int, bands: int = 24, frames: int = 32, seed: int = 0) -> torch.Tensor:
+    return torch.randn(n, bands, frames, generator=generator(seed))
+
+
+def cut(clips: list[np.ndarray], chosen: list[int], width: int, seed: int = 0) -> np.ndarray:
+    return Crops(Frames.joined(clips), CPU).cut(torch.tensor(chosen), width, generator(seed)).numpy()
 
 
 @given(seeds, st.integers(1, 200), st.integers(1, 120))
-@settings(deadline=None)
-def test_a_crop_is_a_stretch_of_the_clip_or_the_whole_clip_in_silence(seed, length, width):
-    patch = augment.crop(ramp(3, length), width, np.random.default_rng(seed))
-    assert patch.shape == (3, width)
-    heard = patch[0][patch[0] > FLOOR]
-    assert len(heard) == min(length, width)
-    np.testing.assert_array_equal(np.diff(heard), 1)
-    assert (patch[:, patch[0] <= FLOOR] == np.float32(FLOOR)).all()
+@settings(deadline=None, max_examples=60)
+def test_a_stretch_is_a_part_of_its_own_clip_or_the_whole_clip_in_silence(seed, length, width):
+    patches = cut([ramp(70, 500), ramp(length), ramp(70, 900)], [1, 1], width, seed)
+    assert patches.shape == (2, 3, width)
+    for patch in patches:
+        heard = patch[0][patch[0] > FLOOR + 1]
+        assert len(heard) == min(length, width)
+        assert heard.max() <= length
+        np.testing.assert_array_equal(np.diff(heard), 1)
+        assert (patch[:, patch[0] <= FLOOR + 1] == np.float32(FLOOR)).all()
 
 
-def test_crops_reach_both_ends_of_a_clip():
-    random = np.random.default_rng(0)
-    starts = {int(augment.crop(ramp(2, 20), 16, random)[0, 0]) for _ in range(200)}
-    assert starts == set(range(5))
+def test_stretches_reach_both_ends_of_a_clip():
+    patches = cut([ramp(20)], [0] * 300, 16)
+    assert {int(patch[0, 0]) for patch in patches} == set(range(5))
 
 
 def test_a_short_clip_is_placed_at_any_point_of_its_window():
-    random = np.random.default_rng(0)
-    places = {int(np.argmax(augment.crop(np.zeros((2, 3), np.float32), 6, random)[0] == 0)) for _ in range(200)}
-    assert places == {0, 1, 2, 3}
+    patches = cut([np.zeros((2, 3), np.float32)], [0] * 200, 6)
+    assert {int(np.argmax(patch[0] == 0)) for patch in patches} == {0, 1, 2, 3}
 
 
-def test_crops_avoid_the_silence_of_a_clip_that_is_mostly_silent():
+def test_stretches_avoid_the_silence_of_a_clip_that_is_mostly_silent():
     clip = np.full((4, 400), FLOOR, np.float32)
     clip[:, 100:250] = 0.0
-    random = np.random.default_rng(1)
-
-    def loud_share(patch: np.ndarray) -> float:
-        return float((patch.max(axis=0) > augment.SILENT).mean())
-
-    chosen = [loud_share(augment.crop(clip, 50, random)) > 0.25 for _ in range(300)]
-    blind = [loud_share(clip[:, start : start + 50]) > 0.25 for start in random.integers(351, size=300)]
-    assert np.mean(blind) < 0.6
-    assert np.mean(chosen) > 0.9
+    patches = cut([clip], [0] * 300, 50, seed=1)
+    assert np.mean([(patch.max(axis=0) > SILENT).mean() > 0.25 for patch in patches]) > 0.9
 
 
-def test_a_clip_of_nothing_but_silence_is_cropped_all_the_same():
-    patch = augment.crop(np.full((4, 40), FLOOR, np.float32), 10, np.random.default_rng(0))
-    assert patch.shape == (4, 10)
+def test_a_memory_map_is_read_where_it_lies(tmp_path):
+    path = tmp_path / "frames"
+    np.arange(30 * 4, dtype=np.float16).reshape(30, 4).tofile(path)
+    mapped = Frames(np.memmap(path, np.float16, "r", shape=(30, 4)), np.array([0, 10, 30]))
+    patches = Crops(mapped, CPU).cut(torch.tensor([0]), 10, generator()).numpy()
+    np.testing.assert_array_equal(patches[0], mapped.clip(0))
 
 
-@given(seeds, st.floats(0.1, 40))
-@settings(deadline=None)
-def test_gain_shifts_a_patch_by_so_many_decibels_at_most_and_never_below_silence(seed, most_db):
-    patch = np.linspace(FLOOR, 3, 60, dtype=np.float32).reshape(6, 10)
-    louder = augment.gain(patch, np.random.default_rng(seed), most_db)
-    assert (louder >= np.float32(FLOOR)).all()
-    shift = float(louder[-1, -1] - patch[-1, -1])
-    np.testing.assert_allclose(louder, np.maximum(patch + shift, FLOOR), atol=1e-4)
-    assert abs(20 * np.log10(np.exp(shift))) <= most_db + 1e-3
+def decibels(change: torch.Tensor) -> torch.Tensor:
+    return change / augment.NEPER_PER_DB
 
 
-def test_a_gain_of_twenty_decibels_is_ten_times_the_magnitude():
+def test_gain_shifts_each_patch_by_a_decibel_figure_of_its_own_never_below_silence():
+    patches = torch.linspace(FLOOR, 3, 60).reshape(1, 6, 10).repeat(300, 1, 1)
+    louder = augment.gain(patches, generator(), 10.0)
+    shifts = decibels(louder[:, -1, -1] - patches[:, -1, -1])
+    assert (louder >= FLOOR).all()
+    assert -10 <= shifts.min() < -9 < 9 < shifts.max() <= 10
+    torch.testing.assert_close(louder, (patches + shifts[:, None, None] * augment.NEPER_PER_DB).clamp(min=FLOOR), atol=1e-4, rtol=1e-4)
+
+
+def test_twenty_decibels_are_ten_times_the_magnitude():
     assert np.exp(20 * augment.NEPER_PER_DB) == pytest.approx(10)
 
 
-def test_gains_use_the_range_in_both_directions():
-    random, patch = np.random.default_rng(0), np.zeros((1, 1), np.float32)
-    decibels = [20 * np.log10(np.exp(float(augment.gain(patch, random)[0, 0]))) for _ in range(300)]
-    assert min(decibels) < -9
-    assert max(decibels) > 9
+def test_the_equaliser_is_smooth_over_frequency_and_the_same_at_all_times():
+    change = decibels(augment.equalise(torch.zeros(50, 96, 7), generator(), 6.0))
+    assert change.abs().max() <= 6 + 1e-3
+    assert (change.std(dim=2) < 1e-4).all()
+    assert change.diff(dim=1).abs().max() < 1
+    assert (change[:, :, 0].std(dim=0) > 1).any()
+
+
+def test_hiss_lies_beneath_a_share_of_the_patches_and_far_below_their_peaks():
+    patches = torch.full((400, 24, 32), FLOOR)
+    patches[:, 10, :16] = 0.0
+    changed = augment.hiss(patches, generator(), 0.25)
+    touched = (changed != patches).any(dim=2).any(dim=1)
+    assert 0.15 < touched.float().mean() < 0.35
+    floor = changed[touched][:, :, 16:].mean(dim=(1, 2))
+    assert (floor > FLOOR + 1).all()
+    assert (floor < 20 * augment.HISS_DB[1] / 20 * augment.NEPER_PER_DB + 0.5).all()
 
 
 @given(seeds, st.integers(0, 12), st.integers(0, 16))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_masks_change_one_block_of_bands_and_one_of_frames_and_nothing_else(seed, bands, frames):
-    patch = np.random.default_rng(seed).standard_normal((24, 32)).astype(np.float32)
-    masked = augment.mask(patch, np.random.default_rng(seed), bands, frames)
-    changed = masked != patch
+    patch = noise(1, seed=seed % 1000)
+    before = patch.clone()
+    masked = augment.mask(patch, generator(seed), bands, frames)
+    assert torch.equal(patch, before), "the original is left alone"
+    changed = (masked != patch)[0].numpy()
     rows, columns = np.flatnonzero(changed.all(axis=1)), np.flatnonzero(changed.all(axis=0))
     assert len(rows) <= bands
     assert len(columns) <= frames
@@ -91,48 +119,70 @@ def test_masks_change_one_block_of_bands_and_one_of_frames_and_nothing_else(seed
     assert (np.diff(columns) == 1).all()
     untouched = np.ones_like(changed)
     untouched[rows], untouched[:, columns] = False, False
-    np.testing.assert_array_equal(masked[untouched], patch[untouched])
-    np.testing.assert_allclose(masked[~untouched], patch.mean(), rtol=1e-4)
+    assert not changed[untouched].any()
+    np.testing.assert_allclose(masked[0].numpy()[~untouched], float(patch.mean()), rtol=1e-3, atol=1e-5)
 
 
-def test_masking_leaves_the_original_alone():
-    patch = np.random.default_rng(0).standard_normal((96, 96)).astype(np.float32)
-    before = patch.copy()
-    masked = augment.mask(patch, np.random.default_rng(1))
-    np.testing.assert_array_equal(patch, before)
-    assert (masked != before).any()
+def test_rolling_begins_elsewhere_and_loses_nothing():
+    patches = torch.arange(20.0).repeat(100, 3, 1)
+    rolled = augment.roll(patches, generator())
+    assert torch.equal(rolled.sort(dim=2).values, patches)
+    assert len({int(one[0, 0]) for one in rolled}) > 15
+    assert ((rolled.diff(dim=2) == 1).sum(dim=2) >= 18).all()
 
 
-def batch(seed: int, clips: int) -> tuple[np.ndarray, np.ndarray]:
-    random = np.random.default_rng(seed)
-    return random.standard_normal((clips, 3, 4)).astype(np.float32), (random.random((clips, 5)) < 0.4).astype(np.float32)
+def test_stretching_keeps_the_middle_in_the_middle_and_changes_speed_both_ways():
+    patches = torch.arange(44.0).repeat(200, 8, 1)
+    changed = augment.stretch(patches, generator(), 40, 0.1, 0.0)
+    speeds = changed.diff(dim=2).mean(dim=(1, 2))
+    assert changed.shape == (200, 8, 40)
+    assert 1 / 1.1 - 1e-3 <= speeds.min() < 0.93 < 1.07 < speeds.max() <= 1.1 + 1e-3
+    torch.testing.assert_close(changed.mean(dim=2), torch.full((200, 8), 21.5), atol=1e-2, rtol=0)
 
 
-def test_without_mixing_nothing_changes_and_no_random_number_is_used():
-    patches, labels = batch(0, 6)
+def test_without_strength_a_stretch_is_the_patch_itself():
+    patches = noise(4)
+    torch.testing.assert_close(augment.stretch(patches, generator(), 32, 0.0, 0.0), patches, atol=1e-4, rtol=1e-4)
+
+
+def test_pitch_moves_by_at_most_so_many_bands():
+    patches = torch.zeros(200, 30, 8)
+    patches[:, 15] = 1.0
+    moved = augment.stretch(patches, generator(), 8, 0.0, 3.0)[:, :, 4]
+    centre = (moved * torch.arange(30.0)).sum(dim=1) / moved.sum(dim=1)
+    assert 12 - 0.01 <= centre.min() < 12.5 < 17.5 < centre.max() <= 18.01
+
+
+def test_without_mixing_each_clip_keeps_all_and_no_random_number_is_used():
     random = np.random.default_rng(0)
-    mixed, targets = augment.mixup(patches, labels, random, 0)
-    np.testing.assert_array_equal(mixed, patches)
-    np.testing.assert_array_equal(targets, labels)
+    np.testing.assert_array_equal(augment.shares(6, random, 0), 1)
     assert random.bit_generator.state == np.random.default_rng(0).bit_generator.state
 
 
 @given(seeds, st.floats(0.1, 5))
 @settings(deadline=None)
-def test_shares_of_a_mix_sum_to_one_and_the_clip_itself_has_the_larger(seed, alpha):
-    marks = np.eye(8, dtype=np.float32)
-    mixed, shares = augment.mixup(marks[:, :, None], marks, np.random.default_rng(seed), alpha)
-    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
-    np.testing.assert_allclose(mixed[:, :, 0], shares, rtol=1e-5)
-    assert (np.diagonal(shares) >= 0.5 - 1e-6).all()
+def test_a_clip_keeps_at_least_half_of_itself(seed, alpha):
+    share = augment.shares(50, np.random.default_rng(seed), alpha)
+    assert ((share >= 0.5) & (share <= 1)).all()
 
 
 def test_labels_are_mixed_like_their_patches():
-    patches, labels = batch(4, 8)
-    mixed, targets = augment.mixup(patches, labels, np.random.default_rng(4), 0.3)
-    _, shares = augment.mixup(np.eye(8, dtype=np.float32)[:, :, None], np.eye(8, dtype=np.float32), np.random.default_rng(4), 0.3)
-    np.testing.assert_allclose(targets, shares @ labels, atol=1e-5)
-    np.testing.assert_allclose(mixed, np.tensordot(shares, patches, 1), atol=1e-5)
+    marks, share = torch.eye(8), torch.linspace(0.5, 1, 8)
+    other = marks.flip(0)
+    mixed = augment.blend(marks[:, :, None], other[:, :, None], share)[:, :, 0]
+    torch.testing.assert_close(augment.mixed_labels(marks, other, share), mixed)
+
+
+def test_two_equally_loud_sounds_at_once_are_three_decibels_above_each_half():
+    half = torch.full((1,), 0.5)
+    both = augment.overlay(torch.zeros(1, 4, 4), torch.full((1, 4, 4), 2.0), half)
+    torch.testing.assert_close(both, torch.full((1, 4, 4), float(np.log(0.5) + 0.5 * np.log(2))), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("other", [noise(3, seed=1), torch.full((3, 24, 32), FLOOR)], ids=["noise", "silence"])
+def test_a_clip_that_keeps_all_hears_next_to_nothing_of_the_other(other):
+    patches = noise(3)
+    torch.testing.assert_close(augment.overlay(patches, other, torch.ones(3)), patches, atol=1e-2, rtol=0)
 
 
 def test_sounds_without_tags_are_silence_hiss_tones_and_sweeps_as_log_mel():

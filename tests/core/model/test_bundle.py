@@ -345,7 +345,7 @@ def test_the_starter_is_small_and_holds_no_pickle():
 def test_the_starter_loads_and_says_what_it_is():
     starter = bundles.load()
 
-    assert starter.architecture == "seed_cnn"
+    assert starter.architecture == "earmark_cnn"
     assert starter.front_end == COALA
     assert starter.network().output[-1].out_features == len(starter.vocabulary)
     assert {"licence", "data"} <= set(starter.description)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from small_bundle import tiny_network
 from torch import nn
 
-from core.model.networks import WINDOWS_AT_ONCE, SeedCNN, build, fuse_batch_norm
+from core.model.networks import FRAMES_AT_ONCE, WINDOWS_AT_ONCE, EarmarkCNN, SeedCNN, build, fuse_batch_norm
 
 
 def layers(network: nn.Module, kind: type) -> list:
@@ -123,3 +123,112 @@ def test_the_network_can_learn():
 
     assert losses[-1] < 0.2 * losses[0]
     assert np.isfinite(losses).all()
+
+
+# --- Ours -------------------------------------------------------------------------------------------------------------
+
+
+def tiny_earmark(tags: int = 3, **arguments) -> EarmarkCNN:
+    """Random weights, and batch norms that have seen something."""
+    torch.manual_seed(7)
+    network = EarmarkCNN(tags, **({"channels": (4, 4, 6, 8), "hidden": 7} | arguments))
+    for _ in range(3):
+        network(torch.randn(4, network.bands, 128))
+    return network.eval()
+
+
+def test_our_network_is_small_enough_to_ship():
+    network = build("earmark_cnn", 45, {})
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+
+    assert 0.9e6 < parameters < 1.3e6
+    assert 2 * parameters < 6e6, "half precision on disk"
+    assert {layer.kernel_size for layer in layers(network, nn.Conv2d)} == {(3, 3)}
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"window": 100}, {"hop": 10}, {"channels": (1, 2, 3)}, {"bands": 8}, {"hidden": 0}, {"window": 0}], ids=str
+)
+def test_arguments_that_our_network_cannot_have_are_refused(arguments):
+    with pytest.raises(ValueError, match="earmark_cnn wants"):
+        build("earmark_cnn", 3, arguments)
+
+
+@torch.inference_mode()
+def test_a_patch_of_any_length_is_one_window():
+    network = tiny_earmark()
+    for count in (1, 15, 96, 144, 333):
+        logits, embedding = network(torch.randn(2, 96, count))
+        assert logits.shape == (2, 3)
+        assert embedding.shape == (2, 7)
+        assert torch.isfinite(logits).all()
+
+
+@torch.inference_mode()
+@given(count=st.integers(96, 700))
+@settings(deadline=None, max_examples=25)
+def test_a_clip_of_our_network_has_a_score_for_each_window(count):
+    network = tiny_earmark()
+    [scores] = network.score([frames(count)])
+    assert scores.logits.shape == (len(network.window_starts(count)), 3)
+    assert scores.embedding.shape == (len(network.window_starts(count)), 7)
+
+
+@torch.inference_mode()
+def test_a_clip_of_one_window_scores_as_the_patch_does():
+    network, clip = tiny_earmark(), frames(96)
+    [scores] = network.score([clip])
+    torch.testing.assert_close(scores.logits[0], network(clip.unsqueeze(0)).logits[0], atol=1e-5, rtol=1e-4)
+
+
+@torch.inference_mode()
+def test_clips_scored_together_by_our_network_get_the_answers_they_get_alone():
+    network = tiny_earmark()
+    clips = [frames(count, seed) for seed, count in enumerate((96, 430, 97, 430, 2 * FRAMES_AT_ONCE + 77, 143, 430))]
+    for clip, scores in zip(clips, network.score(clips), strict=True):
+        [alone] = network.score([clip])
+        torch.testing.assert_close(scores.logits, alone.logits, atol=1e-5, rtol=1e-4)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("count", [FRAMES_AT_ONCE + 1, FRAMES_AT_ONCE + 16, 2 * FRAMES_AT_ONCE + 333])
+def test_a_long_clip_goes_through_in_pieces_without_a_seam(count, monkeypatch):
+    network, clip = tiny_earmark(), frames(count)
+    [in_pieces] = network.score([clip])
+    monkeypatch.setattr("core.model.networks.FRAMES_AT_ONCE", 10**9)
+    [at_once] = network.score([clip])
+    torch.testing.assert_close(in_pieces.logits, at_once.logits, atol=1e-4, rtol=1e-3)
+
+
+@torch.inference_mode()
+def test_what_lies_far_away_cannot_reach_a_window_and_its_own_frames_can():
+    network, clip = tiny_earmark(), frames(800)
+    [before] = network.score([clip])
+    starts = network.window_starts(800)
+    changed = clip.clone()
+    changed[:, 400:416] += 5
+    [after] = network.score([changed])
+    touched = (before.logits != after.logits).any(dim=1)
+    for start, one in zip(starts, touched.tolist(), strict=True):
+        if start + 96 + 80 < 400 or start - 80 > 416:
+            assert not one, start
+        if start <= 400 and start + 96 >= 416:
+            assert one, start
+
+
+@torch.inference_mode()
+def test_fusing_the_batch_norms_of_our_network_changes_no_answer():
+    network, clip = tiny_earmark(), frames(300)
+    fused = fuse_batch_norm(network)
+    assert not layers(fused, nn.BatchNorm2d)
+    torch.testing.assert_close(fused.score([clip])[0].logits, network.score([clip])[0].logits, atol=1e-5, rtol=1e-4)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("count", [97, 129, 145, 160])
+def test_the_end_of_a_silent_clip_is_no_event(count):
+    """Frames that are missing from the last column are the last frame's again, not those of average loudness."""
+    network = tiny_earmark()
+    silence = torch.full((96, count), -3.0)
+    whole = torch.full((96, -(-count // 16) * 16), -3.0)
+    torch.testing.assert_close(network.score([silence])[0].logits[-1], network.score([whole])[0].logits[-1], atol=1e-5, rtol=1e-4)
