@@ -144,7 +144,7 @@ def _form(clip: Clip, outgoing: Outgoing, edit: Edit) -> UploadForm:
     key = partial(key_of, clip.key)
     left, right = st.columns(2, gap="medium")
     with left:
-        title = st.text_input("Name", key=key("title"), max_chars=512, placeholder="What people will see in lists")
+        title = st.text_input("Name", key=key("title"), placeholder=f"{clip.file_name}, if left empty")
         text = st.text_area(
             "Description", key=key("description"), height=150, placeholder="What is heard, where it was, and how it was recorded or made"
         )
@@ -158,9 +158,9 @@ def _form(clip: Clip, outgoing: Outgoing, edit: Edit) -> UploadForm:
             format_func=lambda name: LICENSES[name].title,
             captions=[one.meaning for one in LICENSES.values()],
         )
-        with st.expander("Pack and place (optional)"):
-            pack = st.text_input("Pack", key=key("pack"), max_chars=255, help="A pack of yours for the sound; a new one is made")
-            geotag = st.text_input("Place", key=key("geotag"), max_chars=100, placeholder="52.5200, 13.4050", help=PLACE_HELP)
+        with st.expander("Pack and place (optional)", expanded=_is_filled(clip)):
+            pack = st.text_input("Pack", key=key("pack"), help="A pack of yours for the sound; a new one is made")
+            geotag = st.text_input("Place", key=key("geotag"), placeholder="52.5200, 13.4050", help=PLACE_HELP)
     st.session_state[key("typed")] = values(clip.key)
     kept = [one.tag for one in clip.suggestions if one.tag in edit.tags]
     return UploadForm(
@@ -170,10 +170,15 @@ def _form(clip: Clip, outgoing: Outgoing, edit: Edit) -> UploadForm:
         description=with_note(text, machine_note(kept, clip.model)) if text.strip() else "",
         license=license or "",
         bst_category=code,
-        name=title,
+        name=title if title.strip() else outgoing.file_name,
         pack=pack,
         geotag=geotag,
     )
+
+
+def _is_filled(clip: Clip) -> bool:
+    """Whether the fields that are folded away hold something: nothing is published unseen."""
+    return any(st.session_state.get(key_of(clip.key, name)) for name in ("pack", "geotag"))
 
 
 def _category(clip: Clip, edit: Edit) -> str:
@@ -209,7 +214,12 @@ def _summary(form: UploadForm, clip: Clip, outgoing: Outgoing) -> None:
     with st.expander("What exactly will be sent", expanded=False):
         part = "the original bytes" if clip.part is None else f"{clip.part[0]:.2f} s to {clip.part[1]:.2f} s of it, cut without loss"
         st.markdown(f"**Sound.** {plain(form.file_name)}, {part}. {plain(outgoing.note)}")
+        st.markdown(f"**Name.** {plain(form.name)}")
         st.markdown(f"**Tags.** {plain(' '.join(form.tags))} ({len(form.tags)} of {FEWEST} to {MOST})")
+        st.markdown(f"**Category.** {plain(category(form.bst_category).label) if form.bst_category else '(none yet)'}")
+        st.markdown(f"**Licence.** {plain(form.license) or '(none yet)'}")
+        if form.pack.strip() or form.geotag.strip():
+            st.markdown(f"**Pack.** {plain(form.pack) or '(none)'} **Place.** {plain(form.geotag) or '(none)'}")
         st.markdown("**Description.**")
         st.text(form.description or "(none yet)")
 

@@ -51,4 +51,4 @@ def _version(which: str):
         return which
     if which.isascii() and which.isdecimal() and 0 < len(which) < 10:
         return int(which)
-    raise NoSuchModel(f"“{which}” is no version: a number, latest or best is.")
+    raise NoSuchModel(f"“{which}” is not a version. Give a number, latest or best.")

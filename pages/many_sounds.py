@@ -111,8 +111,8 @@ def _for_all() -> dict[str, Any]:
         st.markdown("**For all of them**, where the table says nothing else")
         left, middle, right = st.columns(3)
         license = left.selectbox("Licence", list(LICENSES), index=None, format_func=lambda name: LICENSES[name].title, key="many-license")
-        pack = middle.text_input("Pack", key="many-pack", max_chars=255)
-        text = right.text_input("Description", key="many-description", max_chars=2000)
+        pack = middle.text_input("Pack", key="many-pack")
+        text = right.text_input("Description", key="many-description")
     return {"license": license or "", "pack_name": pack, "description": text}
 
 
@@ -205,6 +205,7 @@ def _whose(names: list[str], count: int) -> str:
     """`all files`, or their names as far as there is room."""
     if len(names) == count > 1:
         return "all files"
+    names = [name if names.count(name) == 1 else f"{name}, {names.count(name)} times" for name in dict.fromkeys(names)]
     more = f" and {len(names) - FILES_NAMED} more" if len(names) > FILES_NAMED else ""
     return ", ".join(names[:FILES_NAMED]) + more
 

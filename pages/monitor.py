@@ -109,20 +109,21 @@ def known_tags() -> list[str]:
 
 def nothing_to_show(query: Query) -> None:
     if query == Query():
-        st.info(
-            "There are no sounds yet. `make run` tags the folder that EARMARK_SOUNDS names, or the example sounds; "
-            f"`python -m jobs.tagging` tags what has come since. {from_freesound()}",
-            icon=":material/folder_open:",
-        )
+        st.info(f"There are no sounds yet. {how_sounds_come()}", icon=":material/folder_open:")
     else:
         st.info("No sound fits this filter.", icon=":material/filter_alt_off:")
 
 
-def from_freesound() -> str:
-    """How sounds come from Freesound."""
+def how_sounds_come() -> str:
+    """How there will be sounds: in the words of whoever can do something about it."""
     if fetching.can_fetch():
         return "Fetch new sounds, above, brings the newest of Freesound."
-    return "With FREESOUND_API_KEY set, the newest sounds of Freesound can be fetched here."
+    if session.viewer().may_not_run:
+        return "Maintainers can bring some."
+    return (
+        "`make run` tags the folder that EARMARK_SOUNDS names, or the example sounds; `python -m jobs.tagging` tags what has come since. "
+        "With FREESOUND_API_KEY set, the newest sounds of Freesound can be fetched here."
+    )
 
 
 main()

@@ -19,8 +19,8 @@ MARKS = {
     "refused": ":red[:material/error:]",
     "not there": ":red[:material/error:]",
 }
+# Sounds of trusted uploaders are in no list while they are processed, and may not be shown either. That takes a minute.
 GONE_AFTER_S = 3600
-"""Sounds of trusted uploaders are in no list while they are processed, and may not be shown either. That takes a minute."""
 PROCESSING = {
     "Pending": "waiting to be processed",
     "Queued": "waiting to be processed",
@@ -101,10 +101,9 @@ def one(publication: Publication, pending: PendingUploads, others: dict[int, Fre
         if state is None or state.withdrawn:
             st.caption("Withdrawn from Earmark.")
         else:
-            st.button(
-                "Withdraw from Earmark", key=f"withdraw-{publication.intent}", type="tertiary", icon=":material/delete_forever:",
-                on_click=_withdraw, args=(publication.intent,), help="It leaves Earmark for good. On Freesound nothing changes.",
-            )  # fmt: skip
+            with st.popover("Withdraw from Earmark", type="tertiary", icon=":material/delete_forever:"):
+                st.caption("It leaves Earmark for good. On Freesound nothing changes.")
+                st.button("Withdraw for good", key=f"withdraw-{publication.intent}", on_click=_withdraw, args=(publication.intent,))
 
 
 def standing(publication: Publication, pending: PendingUploads, others: dict[int, FreesoundSound | None]) -> str:

@@ -283,7 +283,7 @@ class Publisher:
             url=own_page(stored.url, self._client.api) if stored else "",
             created=stored.created if stored else "",
             tags=tags,
-            category=f"{place.top} / {place.name}",
+            category=place.label,
             **body["facts"],
         )
 

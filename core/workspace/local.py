@@ -141,7 +141,7 @@ class LocalWorkspace(Index):
         elif version != "latest":
             there = [one for one in there if one == version]
         if not there:
-            raise NoSuchModel(f"The workspace {self.folder} has no {version} version of the model {name}.")
+            raise NoSuchModel(f"The workspace {self.folder} keeps no such version of the model {name}: {version}.")
         return ModelRef(name=name, version=there[-1], fingerprint=bundles.fingerprint(folder / str(there[-1])))
 
     def sharing(self) -> Sharing | None:

@@ -301,3 +301,14 @@ def _review(state):
     from core.id2prediction import review
 
     return review(state, ["howl"], "bob")
+
+
+@pytest.mark.parametrize("name", ["monitor.py", "try_your_sound.py", "many_sounds.py", "uploads.py", "metrics.py"])
+def test_every_page_begins_with_its_title(app, monkeypatch, name):
+    """Streamlit would also show a bare text in a page's file, such as a note for the next developer."""
+    monkeypatch.setenv("FREESOUND_API_KEY", "k" * 40)
+    monkeypatch.setenv("EARMARK_FREESOUND_CLIENT_ID", "client")
+    app.run()
+    page = app if name == "monitor.py" else open_page(app, name)
+    assert not page.exception
+    assert page.main.children[0].type == "title"

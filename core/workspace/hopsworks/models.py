@@ -93,7 +93,7 @@ class SharedModels:
             fingerprint = _fingerprint(model)
             if fingerprint and version in ("best", "latest", model.version) and self._is_whole(project, model):
                 return ModelRef(name=name, version=model.version, fingerprint=fingerprint)
-        raise NoSuchModel(f"The registry of {self.home.account.project} has no {version} version of the model {name}.")
+        raise NoSuchModel(f"The registry of {self.home.account.project} keeps no such version of the model {name}: {version}.")
 
     def pull(self, model: ModelRef) -> Path:
         """The folder of this machine's copy, fetched where it is missing or damaged. It takes its place only when every byte is right."""

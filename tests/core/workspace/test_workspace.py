@@ -219,7 +219,7 @@ def test_a_version_is_found_by_number_as_the_latest_and_as_the_best_by_a_named_s
 @pytest.mark.parametrize(("name", "version"), [("seed_cnn", 7), ("other", "best"), ("other", "latest")])
 def test_a_version_that_is_not_kept_is_said(workspace, name, version):
     workspace.push(bundle.load())
-    with pytest.raises(NoSuchModel, match=f"no {version} version of the model {name}"):
+    with pytest.raises(NoSuchModel, match=f"no such version of the model {name}: {version}"):
         workspace.find_model(name, version)
 
 
