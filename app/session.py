@@ -46,7 +46,6 @@ class Viewer:
     actor: str
     person: Person | None
     may_not_edit: str = ""
-    may_not_publish: str = ""
     may_not_run: str = ""
     is_visitor: bool = False
 
@@ -182,7 +181,6 @@ def viewer() -> Viewer:
         actor=person.actor if person else local_actor(name),
         person=person,
         may_not_edit="" if here else _missing_role(person, (*settings().curators, *settings().maintainers), "curator", "correct tags"),
-        may_not_publish="" if person else _sign_in_first("publish"),
         may_not_run="" if here else _missing_role(person, settings().maintainers, "maintainer", "do that"),
         is_visitor=not here and person is None,
     )

@@ -295,11 +295,11 @@ def make_ready(found: FoundSound, limits: AudioLimits) -> "Ready | AudioError | 
         return error
 
 
-def keep(workspace: Workspace, heard: Heard, model: ModelRef, actor: str) -> Event:
-    """Put media and sidecar into the workspace; the event that is to be appended then."""
+def keep(workspace: Workspace, heard: Heard, model: ModelRef, actor: str, base: Event | None = None) -> Event:
+    """Put media and sidecar into the workspace; the event that is to be appended then, later than `base` if there is one."""
     kept = Media(audio=workspace.put_media(heard.audio, "ogg"), spectrogram=workspace.put_media(heard.spectrogram, "webp"))
     workspace.put_sidecar(heard.sound_id, model, heard.arrays)
-    return new_event(Predicted(model=model, top=heard.top, sound=heard.sound, media=kept), heard.sound_id, actor)
+    return new_event(Predicted(model=model, top=heard.top, sound=heard.sound, media=kept), heard.sound_id, actor, base)
 
 
 def suggestions(tagging: "Tagging") -> tuple[Suggestion, ...]:

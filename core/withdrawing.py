@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from core.errors import EarmarkError
 from core.freesound.client import LARGEST_PAGE, FreesoundClient, NotThere
 from core.id2prediction import SoundState, Withdrawn, new_event
 from core.people import Person, user_id
@@ -10,10 +9,6 @@ from core.workspace import Query, Workspace
 
 GONE = "Freesound does not have it any more"
 LONGEST_REASON = 500
-
-
-class MayNotWithdraw(EarmarkError):
-    """Somebody who is neither the uploader nor a maintainer."""
 
 
 def is_uploader(person: Person | None, workspace: Workspace, sound_id: str) -> bool:

@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from pydantic import SecretStr
 
+from core import tagging
 from core.errors import EarmarkError
 from core.freesound.budget import DailyLimitReached
 from core.freesound.client import (
@@ -33,7 +34,7 @@ from core.freesound.form import LICENSES, UploadForm, explain
 from core.freesound.publications import SITE, BeingPublished, Publication, Publications
 from core.freesound.taxonomy import category
 from core.freesound.terms import own_page
-from core.id2prediction import Event, Media, ModelRef, Predicted, Published, Sound, Suggestion, fold, new_event, review
+from core.id2prediction import Event, ModelRef, Published, Sound, Suggestion, fold, new_event, review
 from core.people import Person
 from core.tags import freesound_tags
 from core.workspace import Workspace
@@ -255,18 +256,17 @@ class Publisher:
         """*predicted* and *published*, with the media and the sidecar put in their places."""
         actor, sound_id = Person(publication.user_id, publication.username).actor, f"freesound:{publication.sound}"
         tags = tuple(stored.tags) if stored and stored.tags else tuple(freesound_tags(" ".join(body["form"]["tags"])))
-        payload = Predicted(
-            model=ModelRef.model_validate(body["model"]),
-            top=tuple(Suggestion.model_validate(one) for one in body["top"]),
+        heard = tagging.Heard(
+            sound_id=sound_id,
             sound=self._sound_facts(publication, body, stored, tags),
-            media=Media(
-                audio=self._workspace.put_media(self._record.file(publication, "ogg"), "ogg"),
-                spectrogram=self._workspace.put_media(self._record.file(publication, "webp"), "webp"),
-            ),
+            top=tuple(Suggestion.model_validate(one) for one in body["top"]),
+            audio=self._record.file(publication, "ogg"),
+            spectrogram=self._record.file(publication, "webp"),
+            arrays=_load_arrays(self._record.file(publication, "arrays")),
         )
-        self._workspace.put_sidecar(sound_id, payload.model, _load_arrays(self._record.file(publication, "arrays")))
         known = self._workspace.events(sound_id)
-        predicted = new_event(payload, sound_id, actor, known[-1] if known else None)
+        model = ModelRef.model_validate(body["model"])
+        predicted = tagging.keep(self._workspace, heard, model, actor, known[-1] if known else None)
         yield predicted
         decided = review(fold([predicted]), tags, actor, accept=True)
         decisions = decided.payload.decisions if decided else {}

@@ -43,7 +43,7 @@ class Network(nn.Module):
 
     def score(self, clips: list[Tensor]) -> list[WindowScores]:
         """Whole clips, float [bands, frames >= window] each, in as few passes as possible -> their window scores."""
-        raise NotImplementedError
+        raise NotImplementedError  # each architecture has its own; a torch module cannot be an abstract base class without more ado
 
 
 class SeedCNN(Network):
