@@ -1,17 +1,20 @@
-"""The server: the Streamlit app, its HTTP routes and its middleware. `streamlit run streamlit_app.py` starts it."""
+"""The server: the Streamlit app, its HTTP routes and its middleware.
+
+`streamlit run streamlit_app.py` starts it.
+"""
 
 from pathlib import Path
 
 import streamlit as st
 from starlette.middleware import Middleware
 
-from app import routes, sign_in
 from app.browser import BrowserIds
 from app.lifespan import lifespan
+from app.routes import ROUTES
 
 app = st.App(
     Path(__file__).parent / "app" / "main.py",
-    routes=[*routes.ROUTES, *sign_in.ROUTES],
+    routes=ROUTES,
     middleware=[Middleware(BrowserIds)],
     lifespan=lifespan,
 )

@@ -1,4 +1,4 @@
-"""What somebody is working on at the try page, kept so that it survives signing in, a reload and a restart of the server."""
+"""Drafts of the try page on disk: they survive signing in, a reload and a restart."""
 
 import hashlib
 import shutil
@@ -7,70 +7,90 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import streamlit as st
 from pydantic import BaseModel, Field
 
-from app import browser, session
 from core.files import write_atomic
 
-KEPT_FOR_S = 24 * 3600
-MOST_BYTES = 2_000_000_000
+MAX_AGE_S = 24 * 3600
+MAX_BYTES = 2_000_000_000
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A clip and what was typed about it. `form` holds plain JSON values. `owner` is the Freesound user id of who was signed in."""
+    """A clip and what was typed about it.
+
+    Attributes:
+        name: What to call the clip.
+        data: Its bytes.
+        form: What was typed, as plain JSON values.
+        owner: Freesound user id of the person who was signed in; None where nobody was.
+    """
 
     name: str
     data: bytes
-    form: dict[str, Any]
+    form: dict[str, object]
     owner: int | None = None
 
 
-class _Facts(BaseModel):
-    """What stands beside a clip on the disk. Whatever is not like this is no draft."""
+class _DraftFile(BaseModel):
+    """`draft.json`, which stands beside the clip. Whatever is not like this is no draft."""
 
     name: str
-    form: dict[str, Any]
+    form: dict[str, object]
     owner: int | None
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     time: float
 
 
 class DraftStore:
-    """One draft per browser, in `folder`; the oldest go first when they are too many. `clock` gives seconds since the epoch."""
+    """One draft per browser; the oldest are deleted first when they are too many."""
 
-    def __init__(self, folder: Path, clock: Callable[[], float] = time.time, most_bytes: int = MOST_BYTES) -> None:
-        self._folder, self._clock, self._most_bytes = folder, clock, most_bytes
+    def __init__(
+        self, folder: Path, clock: Callable[[], float] = time.time, max_bytes: int = MAX_BYTES
+    ) -> None:
+        """Use `folder`, which need not exist; `clock` gives seconds since the epoch."""
+        self._folder, self._clock, self._max_bytes = folder, clock, max_bytes
         self._lock = threading.Lock()
 
     def save(self, browser_id: str, draft: Draft) -> None:
-        """Keep the draft in place of the browser's last one; a clip that is there already is not written again."""
+        """Keep a draft in place of the browser's last one.
+
+        A clip that is there already is not written again.
+
+        Raises:
+            OSError: The draft cannot be written.
+        """
         folder, sha = self._of(browser_id), hashlib.sha256(draft.data).hexdigest()
-        facts = _Facts(name=draft.name, form=draft.form, owner=draft.owner, sha256=sha, time=self._clock())
+        facts = _DraftFile(
+            name=draft.name, form=draft.form, owner=draft.owner, sha256=sha, time=self._clock()
+        )
         with self._lock:
-            self._forget_old(len(draft.data))
+            self._make_room(len(draft.data))
             if not (folder / sha).exists():
                 shutil.rmtree(folder, ignore_errors=True)
                 write_atomic(folder / sha, draft.data)
             write_atomic(folder / "draft.json", facts.model_dump_json().encode())
 
-    def load(self, browser_id: str, person: int | None) -> Draft | None:
-        """The browser's draft; not one that somebody else had begun who was signed in there."""
+    def load(self, browser_id: str, user_id: int | None) -> Draft | None:
+        """Return the browser's draft, unless it is old or somebody else began it there.
+
+        Args:
+            browser_id: The browser.
+            user_id: Freesound user id of the person who is signed in; None for nobody.
+        """
         with self._lock:
             try:
                 facts, data = _read(self._of(browser_id))
             except (OSError, ValueError):
                 return None
-            foreign = facts.owner is not None and person is not None and facts.owner != person
-            if foreign or facts.time < self._clock() - KEPT_FOR_S:
+            is_foreign = None not in (facts.owner, user_id) and facts.owner != user_id
+            if is_foreign or facts.time < self._clock() - MAX_AGE_S:
                 self._delete(browser_id)
                 return None
         return Draft(facts.name, data, facts.form, facts.owner)
 
-    def forget(self, browser_id: str) -> None:
+    def delete(self, browser_id: str) -> None:
         """Delete the browser's draft."""
         with self._lock:
             self._delete(browser_id)
@@ -79,65 +99,33 @@ class DraftStore:
         shutil.rmtree(self._of(browser_id), ignore_errors=True)
 
     def _of(self, browser_id: str) -> Path:
+        """Return the browser's folder; its name does not tell which browser that is."""
         return self._folder / hashlib.sha256(browser_id.encode()).hexdigest()
 
-    def _forget_old(self, needed: int) -> None:
-        """Make room, and drop what has not been touched for a day."""
+    def _make_room(self, needed: int) -> None:
+        """Delete what has not been touched for a day, and the oldest until `needed` bytes fit."""
         if not self._folder.is_dir():
             return
-        known = []
-        for folder in filter(Path.is_dir, self._folder.iterdir()):
-            files = [file.stat() for file in folder.iterdir()]
-            known.append((max((one.st_mtime for one in files), default=0.0), sum(one.st_size for one in files), folder))
-        total = needed + sum(size for _, size, _ in known)
-        for touched, size, folder in sorted(known, key=lambda one: one[0]):
-            if total <= self._most_bytes and touched >= self._clock() - KEPT_FOR_S:
+        drafts = [_usage(folder) for folder in self._folder.iterdir() if folder.is_dir()]
+        total = needed + sum(size for _, size, _ in drafts)
+        for touched, size, folder in sorted(drafts):
+            if total <= self._max_bytes and touched >= self._clock() - MAX_AGE_S:
                 break
             total -= size
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _read(folder: Path) -> tuple[_Facts, bytes]:
-    """What is kept there. Raises `OSError` and `ValueError` where that is no whole draft."""
-    facts = _Facts.model_validate_json((folder / "draft.json").read_bytes())
+def _usage(folder: Path) -> tuple[float, int, Path]:
+    """Return when a draft was last touched, its size in bytes, and its folder."""
+    files = [file.stat() for file in folder.iterdir()]
+    touched = max((facts.st_mtime for facts in files), default=0.0)
+    return touched, sum(facts.st_size for facts in files), folder
+
+
+def _read(folder: Path) -> tuple[_DraftFile, bytes]:
+    """Return what is kept there. Raises `OSError` or `ValueError` where that is no whole draft."""
+    facts = _DraftFile.model_validate_json((folder / "draft.json").read_bytes())
     data = (folder / facts.sha256).read_bytes()
     if hashlib.sha256(data).hexdigest() != facts.sha256:
-        raise ValueError("The clip is not the one that was kept.")
+        raise ValueError("the clip is not the one that was kept")
     return facts, data
-
-
-@st.cache_resource(show_spinner=False)
-def store() -> DraftStore:
-    """The server's drafts."""
-    return DraftStore(session.settings().workspace_folder / "drafts")
-
-
-def keep(name: str, data: bytes, form: dict[str, Any]) -> None:
-    """Keep what the viewer is working on, where there is something to come back from: a sign-in."""
-    own_id = browser.browser_id()
-    if own_id is None or session.sign_ins() is None:
-        return
-    draft = Draft(name, data, form, session.whose())
-    if st.session_state.get("kept_draft") != (own_id, draft):
-        store().save(own_id, draft)
-        st.session_state.kept_draft = (own_id, draft)
-
-
-def mine() -> Draft | None:
-    """What the viewer was working on before this page was loaded."""
-    own_id = browser.browser_id()
-    if own_id is None or session.sign_ins() is None:
-        return None
-    person = session.viewer().person
-    draft = store().load(own_id, person.user_id if person else None)
-    if draft and draft.owner:
-        session.belongs_to(draft.owner)
-    return draft
-
-
-def forget() -> None:
-    """The viewer's draft is published, or not wanted any more."""
-    own_id = browser.browser_id()
-    if own_id is not None:
-        store().forget(own_id)
-    st.session_state.pop("kept_draft", None)

@@ -1,33 +1,43 @@
-"""What begins and ends with the server: the one thread that keeps a shared workspace up to date."""
+"""Start and end of the server: the log, and the thread that syncs a shared workspace."""
 
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from streamlit.starlette import App
 
-from app import session
+from app import services
 from core.errors import EarmarkError
-from core.workspace.synchroniser import Synchroniser
+from core.logging import configure
+from core.storage.background_sync import BackgroundSync
 
 logger = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def lifespan(app: Starlette) -> AsyncIterator[None]:
-    """Send and take over events for as long as the server runs; with a local workspace there is nothing to do."""
-    synchroniser = await run_in_threadpool(_start)
+async def lifespan(app: App) -> AsyncIterator[None]:
+    """Keep the workspace in step with its shared folder for as long as the server runs."""
+    sync = await run_in_threadpool(_start)
     yield
-    if synchroniser:
-        await run_in_threadpool(synchroniser.stop)
+    if sync:
+        await run_in_threadpool(sync.stop)
+    logger.info("server stop")
 
 
-def _start() -> Synchroniser | None:
+def _start() -> BackgroundSync | None:
+    """Start the thread; None where settings or workspace cannot be used, which pages show."""
+    configure()
     try:
-        synchroniser = Synchroniser(session.workspace())
-        synchroniser.start()
-        return synchroniser
-    except EarmarkError as error:  # the pages will say it
-        logger.warning("%s", error)
+        settings = services.settings()
+        configure(settings.log_level, settings.secrets)
+        workspace = services.workspace()
+        logger.info(
+            "server start workspace=%s shared=%s", workspace.folder, bool(settings.hopsworks_host)
+        )
+        sync = BackgroundSync(workspace)
+        sync.start()
+        return sync
+    except EarmarkError as error:
+        logger.warning("server start without workspace reason=%s", error)
         return None

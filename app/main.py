@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import streamlit as st
+from streamlit.navigation.page import StreamlitPage
 
-from app import session
-from app.leave import leave_for
-from app.sign_in import RETURN_PATHS, login_url
+from app import auth, services, state
+from app.components.redirect import redirect
+from app.routes import login_url, page_url
+from app.views.errors import show_error
+from app.views.sign_in_box import sign_in_box
 from core.errors import EarmarkError
 
 PAGES = Path(__file__).resolve().parents[1] / "pages"
@@ -14,34 +17,42 @@ ASSETS = Path(__file__).resolve().parent / "assets"
 
 
 def main() -> None:
-    """Draw the page that was chosen, with its sidebar."""
+    """Draw the current page with its sidebar."""
     st.set_page_config(page_title="Earmark", page_icon=str(ASSETS / "icon.png"), layout="wide")
     st.logo(str(ASSETS / "logo.png"), size="large", icon_image=str(ASSETS / "icon.png"))
     page = st.navigation(pages())
+    path = f"/{page.url_path}"
     try:
-        if session.has_ended():
-            leave_for(f"/{page.url_path}")
+        state.page_path.set(path)
+        if auth.has_session_ended():
+            redirect(page_url(path))
             return
-        session.sign_in_box()
+        sign_in_box()
         page.run()
-        if st.session_state.pop("leaving", False):
-            path = f"/{page.url_path}"
-            leave_for(login_url(path if path in RETURN_PATHS else "/"))
+        if state.sign_in_requested.pop():
+            redirect(login_url(path))
     except EarmarkError as error:
-        session.show_error(error)
+        show_error(error)
 
 
-def pages() -> list:
-    """The pages; what became of one's uploads only where something can be published."""
-    found = [
-        st.Page(PAGES / "monitor.py", title="Monitor", icon=":material/graphic_eq:", default=True),
-        st.Page(PAGES / "try_your_sound.py", title="Try your sound", icon=":material/mic:", url_path="try"),
-        st.Page(PAGES / "many_sounds.py", title="Many sounds", icon=":material/library_music:", url_path="many"),
-        st.Page(PAGES / "metrics.py", title="Model metrics", icon=":material/monitoring:", url_path="metrics"),
-    ]
-    if session.can_publish_here():
-        found.insert(3, st.Page(PAGES / "uploads.py", title="Your uploads", icon=":material/cloud_upload:", url_path="uploads"))
-    return found
+def pages() -> list[StreamlitPage]:
+    """Return the pages; "Your uploads" only where something can be published."""
+    monitor = _page("monitor.py", "Monitor", "graphic_eq", default=True)
+    try_page = _page("try_your_sound.py", "Try your sound", "mic", "try")
+    batch = _page("batch.py", "Batch", "library_music", "many")
+    uploads = _page("uploads.py", "Your uploads", "cloud_upload", "uploads")
+    metrics = _page("metrics.py", "Model metrics", "monitoring", "metrics")
+    if services.can_publish():
+        return [monitor, try_page, batch, uploads, metrics]
+    return [monitor, try_page, batch, metrics]
+
+
+def _page(
+    file: str, title: str, icon: str, path: str | None = None, *, default: bool = False
+) -> StreamlitPage:
+    return st.Page(
+        PAGES / file, title=title, icon=f":material/{icon}:", url_path=path, default=default
+    )
 
 
 main()

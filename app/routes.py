@@ -1,46 +1,180 @@
-"""HTTP routes beside the pages: sounds and spectrograms, by the hash of their content."""
+"""HTTP routes beside the pages: media, and signing in with Freesound.
 
+All of them lie below Streamlit's `server.baseUrlPath`.
+"""
+
+import logging
+from html import escape
+from pathlib import Path
+from string import Template
+
+import streamlit as st
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from app import session, tries
+from app import browser, services
+from core.errors import EarmarkError
+from core.freesound.errors import BadCredential
+from core.settings import is_loopback
 
+logger = logging.getLogger(__name__)
+
+LOGIN, CALLBACK = "/auth/freesound/login", "/auth/freesound/callback"
+RETURN_PATHS = ("/", "/try", "/many", "/uploads", "/metrics")
+"""Pages to which a sign-in may come back."""
 MEDIA_TYPES = {"ogg": "audio/ogg", "webp": "image/webp"}
-FOR_EVER = "public, max-age=31536000, immutable"
-"""The address holds the content's hash: what it answers can never change."""
+CACHE_FOREVER = "public, max-age=31536000, immutable"
+"""For an address that holds the content's hash: the answer can never change."""
+CACHE_TEMPORARY = "private, max-age=3600"
+_NO_SNIFF = {"X-Content-Type-Options": "nosniff"}
+_UNCACHED = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"} | _NO_SNIFF
+_CONTENT_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+_MESSAGE = Template((Path(__file__).parent / "assets" / "message.html").read_text("utf-8"))
+
+
+def base_path() -> str:
+    """Return the path below which the server works: empty, or such as `/earmark`."""
+    path = (st.get_option("server.baseUrlPath") or "").strip("/")
+    return f"/{path}" if path else ""
+
+
+def page_url(path: str) -> str:
+    """Return the address of a page, such as `/try`."""
+    return f"{base_path()}{path}"
 
 
 def media_url(name: str) -> str:
-    """The address of a medium of the workspace."""
-    return f"/sounds/{name}"
+    """Return the address of a medium of the workspace."""
+    return f"{base_path()}/sounds/{name}"
 
 
-def try_url(name: str) -> str:
-    """The address of a medium of somebody's own clip, which is not in the workspace."""
-    return f"/tries/{name}"
+def temporary_media_url(name: str) -> str:
+    """Return the address of a medium of somebody's own clip, which is not in the workspace."""
+    return f"{base_path()}/clips/{name}"
 
 
-def _media(request: Request) -> FileResponse:
+def login_url(return_to: str) -> str:
+    """Return the address that starts a sign-in.
+
+    Args:
+        return_to: Path of the page to come back to; the monitor where it is none of ours.
+    """
+    return f"{base_path()}{LOGIN}?to={return_to if return_to in RETURN_PATHS else '/'}"
+
+
+def _media(request: Request) -> Response:
     name = request.path_params["name"]
-    path = session.workspace().media_path(name)
+    return _file(services.workspace().media.path(name), CACHE_FOREVER)
+
+
+def _temporary_media(request: Request) -> Response:
+    name = request.path_params["name"]
+    return _file(services.temporary_media().path(name), CACHE_TEMPORARY)
+
+
+def _file(path: Path | None, cache: str) -> FileResponse:
     if path is None:
         raise HTTPException(404)
-    return _file(path, name, FOR_EVER)
+    media_type = MEDIA_TYPES[path.suffix.removeprefix(".")]
+    return FileResponse(path, media_type=media_type, headers={"Cache-Control": cache} | _NO_SNIFF)
 
 
-def _try(request: Request) -> FileResponse:
-    name = request.path_params["name"]
-    path = tries.store().path(name)
-    if path is None:
-        raise HTTPException(404)
-    return _file(path, name, "private, max-age=3600")
+async def _login(request: Request) -> Response:
+    """Send the browser to Freesound."""
+    browser_id, address = browser.id_in(request.headers), _own_address(request)
+    if browser_id is None:
+        return _message(
+            "Cookies are needed",
+            "To sign in, this site must be allowed to set one cookie. Allow it and try again.",
+        )
+    if address is None:
+        return _message(
+            "Sign-in is not set up here",
+            "The server does not know its public address (EARMARK_PUBLIC_URL).",
+        )
+    return_to = request.query_params.get("to", "/")
+    return_to = return_to if return_to in RETURN_PATHS else "/"
+    try:
+        sign_ins = services.sign_ins()
+        if sign_ins is None:
+            return _message(
+                "Sign-in is not set up here",
+                "This server has no Freesound client id (EARMARK_FREESOUND_CLIENT_ID).",
+            )
+        url = await run_in_threadpool(sign_ins.begin, browser_id, address + CALLBACK, return_to)
+    except EarmarkError as error:
+        return _error_message("Signing in is not possible now", error)
+    return RedirectResponse(url, 303, headers=_UNCACHED)
 
 
-def _file(path, name: str, cache: str) -> FileResponse:
-    headers = {"Cache-Control": cache, "X-Content-Type-Options": "nosniff"}
-    return FileResponse(path, media_type=MEDIA_TYPES[name.rsplit(".", 1)[1]], headers=headers)
+async def _callback(request: Request) -> Response:
+    """Take the code that Freesound sends back, in the browser that asked for it only."""
+    query = request.query_params
+    browser_id, state = browser.id_in(request.headers), query.get("state", "")
+    try:
+        sign_ins = services.sign_ins()
+        if sign_ins is None or browser_id is None or not state:
+            return _message(
+                "Nothing to sign in to",
+                "This address only works at the end of a sign-in that began in this browser.",
+            )
+        if query.get("code") and "error" not in query:
+            path = await run_in_threadpool(sign_ins.finish, browser_id, state, query["code"])
+            return RedirectResponse(page_url(path), 303, headers=_UNCACHED)
+        path = await run_in_threadpool(sign_ins.abandon, browser_id, state)
+    except BadCredential as error:
+        return _error_message("Signing in is not possible now", error)
+    except EarmarkError as error:
+        note = "Nothing was changed, and a sound you were working on is still there."
+        return _error_message("The sign-in did not work", error, note, again=True)
+    return _message(
+        "You are not signed in",
+        "Freesound says that you did not agree, so nothing was changed. "
+        "A sound you were working on is still there.",
+        back=path,
+    )
 
 
-ROUTES = [Route("/sounds/{name}", _media), Route("/tries/{name}", _try)]
+def _own_address(request: Request) -> str | None:
+    """Return this server's public address, or the request's where that is this machine."""
+    public = services.settings().public_url
+    if public:
+        return public
+    if not is_loopback(request.url.hostname or ""):
+        return None
+    return f"http://{request.url.netloc}{base_path()}"
+
+
+def _error_message(
+    title: str, error: EarmarkError, note: str = "", *, again: bool = False
+) -> HTMLResponse:
+    logger.warning("page error page=sign-in message=%s", error)
+    return _message(title, f"{error} {note}".strip(), again=again)
+
+
+def _message(title: str, text: str, back: str = "/try", *, again: bool = False) -> HTMLResponse:
+    """Return a small page; its text is escaped, as some of it may come from outside."""
+    links = f'<a href="{escape(page_url(back))}">Back to Earmark</a>'
+    if again:
+        links = f'<a href="{escape(login_url(back))}">Sign in again</a> {links}'
+    body = _MESSAGE.substitute(title=escape(title), text=escape(text), links=links)
+    headers = _UNCACHED | {"Content-Security-Policy": _CONTENT_POLICY}
+    return HTMLResponse(body, 400, headers=headers)
+
+
+ROUTES = [
+    Route(prefix + path, endpoint)
+    for prefix in ("", "/{base:path}")  # Streamlit's options cannot be read yet: any base will do
+    for path, endpoint in (
+        ("/sounds/{name}", _media),
+        ("/clips/{name}", _temporary_media),
+        (LOGIN, _login),
+        (CALLBACK, _callback),
+    )
+]

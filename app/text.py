@@ -1,20 +1,25 @@
-"""Text from outside, made safe for places where Streamlit reads Markdown, and small phrases for people."""
+"""Text from outside, made safe where Streamlit reads Markdown, and small phrases for people."""
 
 import re
 from datetime import UTC, datetime
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$&^='\"])")
 _LINK_STARTS = re.compile(r"(:|@|www)", re.IGNORECASE)
-_WORD_JOINER = "\u2060"  # invisible; splits `:smile:`, `:red[...]`, `www.` and `a@b`, which no escape prevents
+_WORD_JOINER = "\u2060"
+"""Invisible; splits `:smile:`, `:red[...]`, `www.` and `a@b`, which no escape prevents."""
 
 
 def plain(text: str) -> str:
-    """Markdown that shows exactly `text`: no markup, no HTML, no links, no emoji codes, no coloured spans, on one line."""
-    return _LINK_STARTS.sub(rf"\1{_WORD_JOINER}", _MARKUP.sub(r"\\\1", " ".join(text.split())))
+    """Return Markdown that shows exactly `text`, on one line.
+
+    There is no markup, HTML, link, emoji code or coloured span in it.
+    """
+    escaped = _MARKUP.sub(r"\\\1", " ".join(text.split()))
+    return _LINK_STARTS.sub(rf"\1{_WORD_JOINER}", escaped)
 
 
 def ago(time: datetime, now: datetime | None = None) -> str:
-    """How long ago, in words: `just now`, `5 min ago`, `3 h ago`, or the date."""
+    """Return how long ago a time was: `just now`, `5 min ago`, `3 h ago`, or the date."""
     seconds = ((now or datetime.now(UTC)) - time).total_seconds()
     if seconds < 60:
         return "just now"
@@ -26,10 +31,17 @@ def ago(time: datetime, now: datetime | None = None) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """`1 sound`, `2 sounds`."""
+    """Return `1 sound`, `2 sounds`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def clock(seconds: float) -> str:
-    """`4.2 s` for short sounds, `3:07` for long ones."""
-    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+    """Return `4.2 s` for short sounds, `3:07` for long ones."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def bullets(lines: list[str]) -> str:
+    """Return lines of Markdown as a list."""
+    return "\n".join(f"- {line}" for line in lines)

@@ -1,1 +1,4 @@
-"""Measured comparisons. `python -m benchmarks` runs all of them, `python -m benchmarks logmel clip` these two."""
+"""Measured comparisons with librosa.
+
+`python -m benchmarks` runs all of them, `python -m benchmarks logmel clip` these two.
+"""

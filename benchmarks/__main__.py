@@ -7,7 +7,7 @@ import sys
 import click
 
 from benchmarks.harness import ONE_THREAD, ROOT, introduction, print_text
-from core import command_line
+from core import cli
 from core.errors import EarmarkError
 
 BENCHMARKS = ("logmel", "clip", "batch", "startup")
@@ -18,15 +18,18 @@ BENCHMARKS = ("logmel", "clip", "batch", "startup")
 def main(names: tuple[str, ...]) -> None:
     """Run the benchmarks of these NAMES, or all of them, and print a table of each.
 
-    Sounds come from the folder in BENCH_CLIPS if it is set, else from the real clips beside the project or from the
-    example sounds. Every benchmark is a process of its own, because numpy's threads are set before numpy is imported.
+    Sounds come from the folder in BENCH_CLIPS if it is set, else from the real clips beside the
+    project or from the example sounds. Every benchmark is a process of its own, because numpy's
+    threads are set before numpy is imported.
     """
     print_text(introduction())
+    environment = os.environ | ONE_THREAD
     for name in names or BENCHMARKS:
-        done = subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], cwd=ROOT, env=os.environ | ONE_THREAD)
-        if done.returncode:
-            raise EarmarkError(f"The benchmark {name} failed (exit status {done.returncode}).")
+        command = [sys.executable, "-m", f"benchmarks.{name}"]
+        status = subprocess.run(command, cwd=ROOT, env=environment).returncode
+        if status:
+            raise EarmarkError(f"The benchmark {name} failed (exit status {status}).")
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    cli.run(main)

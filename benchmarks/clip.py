@@ -1,4 +1,4 @@
-"""A clip's file to its five tags: ours, the librosa way, and the floor of decoding and resampling alone."""
+"""A clip's file to its five tags: Earmark, librosa, and decoding and resampling alone."""
 
 import tempfile
 from pathlib import Path
@@ -6,47 +6,56 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import soxr
+from numpy.typing import NDArray
 
 from benchmarks import harness
 from benchmarks.harness import Timing, compare
-from benchmarks.librosa_way import LibrosaTagger
-from core.model import audio, bundle
+from benchmarks.librosa_pipeline import LibrosaPredictor
+from core.audio.decode import MODEL_RATE_HZ, decode
 from core.model.logmel import log_mel
-from core.model.tagger import Tagger
+from core.model.predictor import Predictor
 
 ROUNDS = 50
-OURS, LIBROSA, FLOOR = "ours", "librosa way", "floor: soundfile + soxr"
+EARMARK, LIBROSA, FLOOR = "earmark", "librosa pipeline", "floor: soundfile + soxr"
+ENCODER_BLOCK = 1 << 15
+"""libvorbis overflows its stack on very long single writes."""
 
 
-def floor(path: Path) -> np.ndarray:
-    """Decode, downmix, resample and nothing else, in the fewest steps that we know: float32 [n] at 22,000 Hz."""
+def floor(path: Path) -> NDArray[np.float32]:
+    """Decode, downmix, resample and nothing else, in the fewest steps: [n] at 22,000 Hz."""
     sound, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
     mono = sound[:, 0] if sound.shape[1] == 1 else (sound[:, 0] + sound[:, 1]) * np.float32(0.5)
-    return soxr.resample(mono, rate, audio.MODEL_RATE, quality="HQ")
+    resampled: NDArray[np.float32] = soxr.resample(mono, rate, MODEL_RATE_HZ, quality="HQ")
+    return resampled
 
 
 def stereo_clip(folder: Path) -> Path:
-    """Ten seconds of real sound as Ogg Vorbis, stereo at 44,100 Hz: Freesound's most frequent kind of upload, as its previews are."""
+    """Write ten seconds of real sound as Ogg Vorbis, stereo at 44,100 Hz.
+
+    It is Freesound's most frequent kind of upload, in the format of its previews.
+    """
     rate = 44_100
     sides = np.stack([harness.joined(10, rate), harness.joined(10, rate, first=5)], axis=1)
     path = folder / "stereo.ogg"
     with soundfile.SoundFile(path, "w", rate, 2, format="OGG", subtype="VORBIS") as file:
-        for start in range(0, len(sides), 1 << 15):  # libvorbis overflows its stack on very long single writes
-            file.write(sides[start : start + (1 << 15)])
+        for start in range(0, len(sides), ENCODER_BLOCK):
+            file.write(sides[start : start + ENCODER_BLOCK])
     return path
 
 
-def measure(path: Path, tagger: Tagger, other: LibrosaTagger) -> dict[str, Timing]:
-    """The three sides, and the steps of ours by themselves."""
-    waveform = audio.load(path)
+def measure(
+    path: Path, predictor: Predictor, librosa_predictor: LibrosaPredictor
+) -> dict[str, Timing]:
+    """Time the three sides, and Earmark's steps by themselves."""
+    recording = decode(path)
     return compare(
         {
-            OURS: lambda: tagger.tag(audio.load(path)),
-            LIBROSA: lambda: other.listen(path),
+            EARMARK: lambda: predictor.predict(decode(path)),
+            LIBROSA: lambda: librosa_predictor.predict_file(path),
             FLOOR: lambda: floor(path),
-            "load": lambda: audio.load(path),
-            "log-mel": lambda: log_mel(waveform.samples, tagger.bundle.front_end),
-            "tag": lambda: tagger.tag(waveform),
+            "decode": lambda: decode(path),
+            "log-mel": lambda: log_mel(recording.samples, predictor.bundle.front_end),
+            "predict": lambda: predictor.predict(recording),
         },
         ROUNDS,
         warm_up=3,
@@ -54,25 +63,30 @@ def measure(path: Path, tagger: Tagger, other: LibrosaTagger) -> dict[str, Timin
 
 
 def show(title: str, timings: dict[str, Timing]) -> None:
-    """Print the sides as a table and our steps under it."""
-    sides = {name: timings[name] for name in (OURS, LIBROSA, FLOOR)}
-    harness.timing_table(f"clip: {title}, file to five tags, one thread", sides, OURS)
-    load, frames, tag = (timings[name].median for name in ("load", "log-mel", "tag"))
+    """Print the sides as a table and Earmark's steps under it."""
+    sides = {name: timings[name] for name in (EARMARK, LIBROSA, FLOOR)}
+    harness.print_timings(f"clip: {title}, file to five tags, one thread", sides, EARMARK)
+    decoding, front_end, prediction = (
+        timings[name].median for name in ("decode", "log-mel", "predict")
+    )
     harness.print_text(
-        f"Ours in steps: decode, downmix, resample {load:.1f} ms; log-mel {frames:.1f} ms; network, pooling, rest {tag - frames:.1f} ms"
+        f"Earmark in steps: decode, downmix, resample {decoding:.1f} ms; log-mel {front_end:.1f} "
+        f"ms; network, pooling, rest {prediction - front_end:.1f} ms"
     )
 
 
 def main() -> None:
-    """Print a table for a ten-second stereo file and one for a five-second real clip."""
-    harness.one_thread()
-    tagger, other = Tagger.from_folder(), LibrosaTagger(bundle.load())
+    """Print a table for a ten-second stereo file and another for a five-second real clip."""
+    harness.limit_threads()
+    predictor, librosa_predictor = Predictor.from_folder(), LibrosaPredictor.from_folder()
     with tempfile.TemporaryDirectory() as folder:
-        show("10 s stereo 44.1 kHz Ogg Vorbis", measure(stereo_clip(Path(folder)), tagger, other))
+        stereo = measure(stereo_clip(Path(folder)), predictor, librosa_predictor)
+    show("10 s stereo 44.1 kHz Ogg Vorbis", stereo)
     short = harness.five_second_clip()
-    facts = audio.load(short).source
+    facts = decode(short).facts
     kind = f"{'mono' if facts.channels == 1 else 'stereo'} {facts.rate / 1000:g} kHz"
-    show(f"{facts.seconds:.0f} s {kind} ({short.name})", measure(short, tagger, other))
+    timings = measure(short, predictor, librosa_predictor)
+    show(f"{facts.seconds:.0f} s {kind} ({short.name})", timings)
 
 
 if __name__ == "__main__":

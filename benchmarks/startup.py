@@ -1,4 +1,4 @@
-"""From the start of a process to a file's tags: python -m core tag against the librosa way as a script."""
+"""From the start of a process to a file's tags: python -m core tag against a librosa script."""
 
 import os
 import subprocess
@@ -11,27 +11,36 @@ from benchmarks import harness
 from benchmarks.harness import ONE_THREAD, compare
 
 ROUNDS = 5
+EARMARK, LIBROSA = "earmark (python -m core tag)", "librosa pipeline"
 
 
 def in_fresh_process(arguments: list[str], environment: dict[str, str]) -> Callable[[], object]:
-    """Work that starts Python with `arguments` and waits for its end. Raises `CalledProcessError`."""
+    """Return work that starts Python with `arguments` and waits for its end.
+
+    The work raises `CalledProcessError`.
+    """
     command = [sys.executable, *arguments]
-    return lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=harness.ROOT, env=environment)
+    return lambda: subprocess.run(
+        command, check=True, stdout=subprocess.DEVNULL, cwd=harness.ROOT, env=environment
+    )
 
 
 def main() -> None:
-    """Print seconds from start to exit; threads are as the machine gives them."""
+    """Print seconds from start to exit, with as many threads as the machine gives."""
     sound = str(harness.five_second_clip())
+    commands = {
+        EARMARK: ["-m", "core", "tag", sound],
+        LIBROSA: ["-m", "benchmarks.librosa_pipeline", sound],
+        "floor: import torch": ["-c", "import torch"],
+    }
     with tempfile.TemporaryDirectory() as empty:
-        environment = {name: value for name, value in os.environ.items() if name not in ONE_THREAD}
-        environment["EARMARK_WORKSPACE"] = str(Path(empty) / "none")  # the starter, whatever is in force on this machine
-        sides = {
-            "ours (python -m core tag)": ["-m", "core", "tag", sound],
-            "librosa way": ["-m", "benchmarks.librosa_way", sound],
-            "floor: import torch": ["-c", "import torch"],
-        }
-        timings = compare({name: in_fresh_process(arguments, environment) for name, arguments in sides.items()}, ROUNDS)
-    harness.timing_table(f"startup: a fresh process to five tags, {ROUNDS} each", timings, "ours (python -m core tag)")
+        environment = {n: value for n, value in os.environ.items() if n not in ONE_THREAD}
+        # A workspace without a deployed model, so that the default model is used.
+        environment["EARMARK_WORKSPACE"] = str(Path(empty) / "none")
+        sides = {name: in_fresh_process(args, environment) for name, args in commands.items()}
+        timings = compare(sides, ROUNDS)
+    title = f"startup: a fresh process to five tags, {ROUNDS} each"
+    harness.print_timings(title, timings, EARMARK)
 
 
 if __name__ == "__main__":

@@ -2,4 +2,4 @@
 
 
 class EarmarkError(Exception):
-    """Something a person can act on; its text is one sentence that may be shown to them as it is."""
+    """Something a person can act on; its text is one sentence that may be shown as it is."""

@@ -4,22 +4,41 @@ import hashlib
 import os
 import re
 import tomllib
+from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, InitSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+)
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from core.errors import EarmarkError
-from core.model.audio import AudioLimits
 
 ROOT = Path(__file__).parents[1]
 SECRETS_VARIABLE = "EARMARK_SECRETS_FILE"
 EXAMPLE_SOUNDS = ROOT / "examples" / "sounds"
 PREFIX = "EARMARK_"
+OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
+    "freesound_api_key": ("FREESOUND_API_KEY",),
+    "freesound_requests_file": ("EARMARK_FREESOUND_LEDGER",),
+    "hopsworks_prototype_file": ("EARMARK_HOPSWORKS_SEED",),
+}
+"""Variables that are accepted too, by setting: a common name, and names of earlier versions."""
 
 
 class SettingsError(EarmarkError):
@@ -27,7 +46,7 @@ class SettingsError(EarmarkError):
 
 
 def is_loopback(host: str) -> bool:
-    """Whether that host name or address is this machine itself and nothing else."""
+    """Return True for a host name or address that is this machine itself and nothing else."""
     if host == "localhost":
         return True
     try:
@@ -36,96 +55,201 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _listed(value: Any) -> Any:
-    """A text of values separated by commas or spaces as a list."""
+def _split_list(value: object) -> object:
+    """Split a text of values separated by commas or spaces."""
     return re.split(r"[,\s]+", value.strip(" ,")) if isinstance(value, str) else value
 
 
-def _address(value: str) -> str:
-    """A web address without query; plain http only for this machine, because secrets travel there."""
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+def _check_address(value: str) -> str:
+    """Return a web address without query and final slash.
+
+    Secrets travel there, so plain http is accepted for this machine only.
+    """
     parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
+    is_plain = not (parts.query or parts.fragment or parts.username)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not is_plain:
         raise ValueError("a web address such as https://earmark.example.org is needed")
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ValueError("https is needed for every address but this machine's own")
     return value.rstrip("/")
 
 
-WebAddress = Annotated[str, AfterValidator(_address)]
-UserIds = Annotated[tuple[Annotated[int, Field(gt=0)], ...], NoDecode, BeforeValidator(_listed)]
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+WebAddress = Annotated[str, AfterValidator(_check_address)]
+UserIds = Annotated[tuple[Annotated[int, Field(gt=0)], ...], NoDecode, BeforeValidator(_split_list)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_list)]
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]
+
+
+def _variables(name: str) -> AliasChoices:
+    """Return the environment variables of a setting that has more than one."""
+    return AliasChoices(PREFIX + name.upper(), *OTHER_NAMES[name])
 
 
 class Settings(BaseSettings):
-    """Every setting: `EARMARK_<NAME>` in the environment, or `<name>` under `[earmark]` in `.streamlit/secrets.toml`."""
+    """Every setting.
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True, populate_by_name=True)
+    Each is `EARMARK_<NAME>` in the environment, or `<name>` in the table `[earmark]` of
+    `.streamlit/secrets.toml`. The environment wins.
+    """
 
-    sounds: Path | None = Field(None, description="Folder of sounds to tag and show; without it, the example sounds")
-    workspace: Path | None = Field(None, description="Folder of the workspace; without it, one per folder of sounds, in .earmark")
-    curator: str = Field("", max_length=60, description="Name that edits on this machine are recorded under; without it, people are asked")
-    max_seconds: float = Field(600, gt=0, le=7200, description="Longest sound that is accepted, in seconds")
-    max_megabytes: float = Field(100, gt=0, le=2000, description="Largest file that is accepted, in megabytes")
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        populate_by_name=True,
+    )
+
+    sounds: Path | None = Field(
+        None,
+        description="Folder of sounds to tag and show, subfolders included; "
+        "without it, the example sounds",
+    )
+    workspace: Path | None = Field(
+        None,
+        description="Folder of events, media and models; "
+        "without it, one per folder of sounds in `.earmark/`",
+    )
+    curator: str = Field(
+        "",
+        max_length=60,
+        description="Name under which edits on this machine are recorded; "
+        "without it, people are asked once",
+    )
+    max_seconds: float = Field(
+        600, gt=0, le=7200, description="Longest sound that is accepted, in seconds"
+    )
+    max_megabytes: float = Field(
+        100,
+        gt=0,
+        le=2000,
+        description="Largest file that is accepted, in megabytes; "
+        "raise `server.maxUploadSize` in `.streamlit/config.toml` with it",
+    )
     page_size: int = Field(10, ge=1, le=50, description="Sounds on a page of the monitor")
-    hopsworks_host: str = Field("", description="Host of the team's Hopsworks; without it everything is kept on this machine")
-    hopsworks_port: int = Field(443, ge=1, le=65535, description="Port of Hopsworks")
-    hopsworks_project: str = Field("", description="Project on Hopsworks")
-    hopsworks_api_key: SecretStr | None = Field(None, description="API key for that project")
-    hopsworks_certificate: Path | None = Field(None, description="PEM file to trust where Hopsworks has a certificate of its own making")
-    hopsworks_verify: bool = Field(True, description="Whether the certificate of Hopsworks is checked")
-    hopsworks_folder: str = Field("Resources/earmark", min_length=1, description="Folder of the project that Earmark keeps things in")
-    hopsworks_seed: str = Field("Resources/id2prediction.json", description="The seed's file in the project, imported at the first run")
-    tag_every_days: int = Field(3, ge=1, le=365, description="Days between two runs of the scheduled tagging job")
-    keep_runs: int = Field(10, ge=1, description="Runs of the tagging job whose sounds are kept on Hopsworks")
+    log_level: LogLevel = Field(
+        "INFO", description="Least level of the log on stderr: DEBUG, INFO, WARNING or ERROR"
+    )
 
     freesound_api_key: SecretStr | None = Field(
         None,
-        validation_alias=AliasChoices("EARMARK_FREESOUND_API_KEY", "FREESOUND_API_KEY"),
-        description="Key of the Freesound API credential, which is its client secret too; without it there is no feed",
+        validation_alias=_variables("freesound_api_key"),
+        description="Key of a Freesound API credential, which is its client secret too; "
+        "without it nothing is read from Freesound. `FREESOUND_API_KEY` is accepted too",
     )
-    freesound_client_id: str = Field("", max_length=100, description="Its client id; without it nobody can sign in with Freesound")
-    freesound_jobs_key: SecretStr | None = Field(None, description="Key of a second credential that jobs read with, if there is one")
-    freesound_api: WebAddress = Field("https://freesound.org/apiv2", description="Address of the Freesound API")
-    freesound_ledger: Path = Field(
-        ROOT / ".earmark" / "freesound-requests.sqlite", description="File that counts requests; everything on a machine shares one"
+    freesound_client_id: str = Field(
+        "",
+        max_length=100,
+        description="Client id of that credential; without it nobody can sign in or publish",
     )
-    preview_hosts: Names = Field(("cdn.freesound.org", "freesound.org"), description="Hosts that previews may be fetched from")
-    feed_limit: int = Field(5, ge=1, le=500, description="New sounds that one fetch from Freesound takes")
-    feed_seconds: float = Field(10, gt=0, le=7200, description="Longest sound that the feed takes, in seconds")
-    feed_days: int = Field(30, ge=1, le=365, description="Days that the feed looks back: moderation takes days")
+    freesound_jobs_key: SecretStr | None = Field(
+        None,
+        description="Key of a second credential that jobs read with, "
+        "so that they leave the first one's requests to people",
+    )
+    freesound_api: WebAddress = Field(
+        "https://freesound.org/apiv2", description="Address of the Freesound API"
+    )
+    freesound_requests_file: Path = Field(
+        ROOT / ".earmark" / "freesound-requests.sqlite",
+        validation_alias=_variables("freesound_requests_file"),
+        description="File in which requests to Freesound are counted; "
+        "all programs of a machine share one",
+    )
+    preview_hosts: Names = Field(
+        ("cdn.freesound.org", "freesound.org"),
+        description="Hosts that previews may be fetched from",
+    )
+    feed_limit: int = Field(
+        5, ge=1, le=500, description="New sounds that one fetch from Freesound takes"
+    )
+    feed_seconds: float = Field(
+        10, gt=0, le=7200, description="Longest sound that a fetch takes, in seconds"
+    )
+    feed_days: int = Field(
+        30, ge=1, le=365, description="Days that a fetch looks back: moderation takes days"
+    )
 
-    public_url: WebAddress | None = Field(None, description="Address under which people reach the app, where that is not this machine")
-    curators: UserIds = Field((), description="Freesound user ids (numbers) of those who may correct tags")
-    maintainers: UserIds = Field((), description="Freesound user ids of those who may also fetch, roll out and withdraw")
-    visitor_uploads_an_hour: int = Field(30, ge=1, description="Clips that one visitor may have listened to in an hour")
-    visitor_megabytes: float = Field(30, gt=0, le=2000, description="Largest file that a visitor may try, in megabytes")
+    public_url: WebAddress | None = Field(
+        None,
+        description="Address (https) under which people reach the app, "
+        "where that is not this machine",
+    )
+    curators: UserIds = Field(
+        (), description="Freesound user ids (numbers) of those who may correct tags"
+    )
+    maintainers: UserIds = Field(
+        (),
+        description="Freesound user ids of those who may also fetch sounds, deploy models "
+        "and withdraw sounds",
+    )
+    visitor_uploads_an_hour: int = Field(
+        30, ge=1, description="Clips that a visitor who is not signed in may try in an hour"
+    )
+    visitor_megabytes: float = Field(
+        30, gt=0, le=2000, description="Largest file that such a visitor may try, in megabytes"
+    )
+
+    hopsworks_host: str = Field(
+        "",
+        description="Host of the team's Hopsworks; without it everything stays on this machine",
+    )
+    hopsworks_port: int = Field(443, ge=1, le=65535, description="Port of Hopsworks")
+    hopsworks_project: str = Field("", description="Project on Hopsworks")
+    hopsworks_api_key: SecretStr | None = Field(None, description="API key for that project")
+    hopsworks_certificate: Path | None = Field(
+        None, description="PEM file to trust, for a Hopsworks with a self-signed certificate"
+    )
+    hopsworks_verify: bool = Field(True, description="Check the certificate of Hopsworks")
+    hopsworks_folder: str = Field(
+        "Resources/earmark", min_length=1, description="Shared folder in the project"
+    )
+    hopsworks_prototype_file: str = Field(
+        "Resources/id2prediction.json",
+        validation_alias=_variables("hopsworks_prototype_file"),
+        description="The prototype's file in the project, imported at the first run of a job",
+    )
+    tag_every_days: int = Field(
+        3, ge=1, le=365, description="Days between two runs of the scheduled tagging job"
+    )
+    keep_runs: int = Field(
+        10, ge=1, description="Runs of the tagging job whose media stay in the shared folder"
+    )
 
     @property
     def sounds_folder(self) -> Path:
-        """The folder of sounds to tag."""
+        """Return the folder of sounds to tag."""
         return (self.sounds or EXAMPLE_SOUNDS).expanduser().resolve()
 
     @property
     def workspace_folder(self) -> Path:
-        """The workspace's folder: the one that was set, or one of its own for each folder of sounds."""
+        """Return the workspace's folder: the one that is set, or one per folder of sounds."""
         if self.workspace:
             return self.workspace.expanduser().resolve()
         if self.hopsworks_host:
-            home = f"{self.hopsworks_host}:{self.hopsworks_port}/{self.hopsworks_project}/{self.hopsworks_folder}"
-            return ROOT / ".earmark" / f"hopsworks-{hashlib.sha256(home.encode()).hexdigest()[:8]}"
+            host = f"{self.hopsworks_host}:{self.hopsworks_port}"
+            address = f"{host}/{self.hopsworks_project}/{self.hopsworks_folder}"
+            return ROOT / ".earmark" / f"hopsworks-{_short_hash(address)}"
         if not self.sounds:
             return ROOT / ".earmark" / "examples"
-        slug = re.sub(r"[^a-z0-9]+", "-", self.sounds_folder.name.lower()).strip("-")
-        return ROOT / ".earmark" / f"{slug}-{hashlib.sha256(str(self.sounds_folder).encode()).hexdigest()[:8]}"
-
-    @property
-    def limits(self) -> AudioLimits:
-        return AudioLimits(self.max_seconds, self.max_megabytes)
+        folder = self.sounds_folder
+        slug = re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-")
+        return ROOT / ".earmark" / f"{slug}-{_short_hash(str(folder))}"
 
     @property
     def can_sign_in(self) -> bool:
-        """Whether the credential for signing in with Freesound is complete."""
+        """Return True if the credential for signing in with Freesound is complete."""
         return bool(self.freesound_api_key and self.freesound_client_id)
+
+    @property
+    def secrets(self) -> tuple[SecretStr, ...]:
+        """Return the values that no log may show."""
+        values = (getattr(self, name) for name in type(self).model_fields)
+        return tuple(value for value in values if isinstance(value, SecretStr))
 
     @classmethod
     def settings_customise_sources(
@@ -136,17 +260,17 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment first, then secrets.toml."""
+        """Read the environment first, then secrets.toml."""
         return init_settings, env_settings, InitSettingsSource(settings_cls, _from_secrets())
 
 
-def _secrets_file() -> Path:
-    return Path(os.environ.get(SECRETS_VARIABLE) or ROOT / ".streamlit" / "secrets.toml")
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def _from_secrets() -> dict[str, Any]:
-    """What the `[earmark]` table of secrets.toml sets; nothing where there is no such file. An empty text means not set."""
-    path = _secrets_file()
+def _secrets_table() -> dict[str, Any]:
+    """Return the `[earmark]` table of secrets.toml; nothing where there is no such file."""
+    path = Path(os.environ.get(SECRETS_VARIABLE) or ROOT / ".streamlit" / "secrets.toml")
     try:
         table = tomllib.loads(path.read_text("utf-8")).get("earmark", {})
     except FileNotFoundError:
@@ -155,27 +279,80 @@ def _from_secrets() -> dict[str, Any]:
         raise SettingsError(f"{path.name} cannot be read: {error}.") from error
     if not isinstance(table, dict):
         raise SettingsError(f"[earmark] in {path.name} must be a table.")
-    return {name: value for name, value in table.items() if value != ""}
+    return table
+
+
+def _from_secrets() -> dict[str, Any]:
+    """Return what secrets.toml sets, by setting. An empty text means not set."""
+    current = _current_names()
+    entries = {name: value for name, value in _secrets_table().items() if value != ""}
+    renamed = {current[name]: value for name, value in entries.items() if name in current}
+    return renamed | {name: value for name, value in entries.items() if name not in current}
+
+
+def _current_names() -> dict[str, str]:
+    """Return settings by the names that earlier versions had for them in secrets.toml."""
+    return {
+        variable.removeprefix(PREFIX).lower(): name
+        for name, variables in OTHER_NAMES.items()
+        for variable in variables
+        if variable.startswith(PREFIX)
+    }
 
 
 def read_settings() -> Settings:
-    """Read the settings afresh. Raises `SettingsError` with one sentence naming the first setting that cannot be used."""
+    """Read the settings afresh.
+
+    Raises:
+        SettingsError: A setting cannot be used; the error names the first of them.
+    """
     try:
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
         name = PREFIX + str(first["loc"][0]).upper().removeprefix(PREFIX)
-        raise SettingsError(f"The setting {name} cannot be used: {first['msg'].removeprefix('Value error, ')}.") from error
+        reason = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"The setting {name} cannot be used: {reason}.") from error
 
 
 @lru_cache(maxsize=1)
 def settings() -> Settings:
-    """The settings of this process."""
+    """Return the settings of this process."""
     return read_settings()
 
 
 def unknown_settings() -> list[str]:
-    """Names in the environment and in secrets.toml that look like settings and are none: misspellings, most likely."""
-    known = {PREFIX + name.upper() for name in Settings.model_fields} | {SECRETS_VARIABLE}
-    in_file = sorted(name for name in _from_secrets() if name not in Settings.model_fields)
-    return [*sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known), *in_file]
+    """Return names in the environment and in secrets.toml that look like settings and are none.
+
+    Misspellings, most likely.
+    """
+    fields = Settings.model_fields
+    known = {PREFIX + name.upper() for name in fields} | {SECRETS_VARIABLE}
+    known.update(*OTHER_NAMES.values())
+    variables = (name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    entries = (name for name in _secrets_table() if name not in {*fields, *_current_names()})
+    return [*sorted(variables), *sorted(entries)]
+
+
+def settings_table() -> str:
+    """Return a Markdown table of all settings: variable, default, meaning."""
+    rows = ["| setting | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = _shown_default(field.default)
+        rows.append(f"| `{PREFIX}{name.upper()}` | {default} | {field.description} |")
+    secrets_file = "Another file to read settings from; environment only"
+    rows.append(f"| `{SECRETS_VARIABLE}` | `.streamlit/secrets.toml` | {secrets_file} |")
+    return "\n".join(rows) + "\n"
+
+
+def _shown_default(value: object) -> str:
+    """Return a default as Markdown; empty for a setting that is not set."""
+    if value is None or value in ("", ()):
+        return ""
+    if isinstance(value, Path):
+        value = value.relative_to(ROOT).as_posix() if value.is_relative_to(ROOT) else value
+    elif isinstance(value, tuple):
+        value = ",".join(map(str, value))
+    elif isinstance(value, bool):
+        value = str(value).lower()
+    return f"`{value}`"

@@ -1,4 +1,4 @@
-"""When a job is due, and what a run owes the shared home before and after its work."""
+"""When a job is due, and how it keeps a shared workspace up to date."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -7,44 +7,62 @@ from datetime import datetime, timedelta
 
 import click
 
-from core.workspace import Run, Workspace
-from core.workspace.synchroniser import Synchroniser
+from core.pipeline.run import BACKFILL_SOURCE
+from core.storage.background_sync import BackgroundSync
+from core.storage.runs import Run
+from core.storage.workspace import Workspace
 
-BACKFILL = "Freesound, backfill"
-"""The source of runs that work on a range of the past: they do not put off the newest sounds."""
 UNITS = {"d": "days", "h": "hours", "m": "minutes"}
+LEEWAY = timedelta(hours=1)
+"""A daily look does not happen at the same second each day: three days less an hour are three."""
 
 
-class Every(click.ParamType):
+class TimeSpan(click.ParamType[timedelta]):
     """A time span on the command line: 3d, 12h, 30m."""
 
     name = "span"
 
-    def convert(self, value, param, ctx):
+    def convert(
+        self,
+        value: str | timedelta,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> timedelta:
+        """Return the span; a value that is none is a usage error."""
         if isinstance(value, timedelta):
             return value
-        found = re.fullmatch(r"([1-9]\d{0,4})([dhm])", value)
-        if not found:
+        match = re.fullmatch(r"([1-9]\d{0,4})([dhm])", value)
+        if not match:
             self.fail(f"{value} is no time span; 3d, 12h and 30m are.", param, ctx)
-        return timedelta(**{UNITS[found[2]]: int(found[1])})
+        return timedelta(**{UNITS[match[2]]: int(match[1])})
 
 
 def due_at(runs: Sequence[Run], every: timedelta, now: datetime) -> datetime:
-    """When the next run is due: `every` after the last finished one began, or now. A run that failed or was cut off, and a backfill,
-    do not count."""
-    counting = [run for run in runs if run.state == "finished" and not run.source.startswith(BACKFILL)]
-    finished = [datetime.fromisoformat(run.started) for run in counting]
-    return max(finished) + every if finished else now
+    """Return when the next run is due: `every` after the last finished one began, or now.
+
+    A run that failed or was interrupted does not count, and neither does a backfill.
+    """
+    started = [
+        datetime.fromisoformat(run.started)
+        for run in runs
+        if run.state == "finished" and not run.source.startswith(BACKFILL_SOURCE)
+    ]
+    return max(started) + every if started else now
 
 
 @contextmanager
-def at_home(workspace: Workspace, keep_runs: int) -> Iterator[None]:
-    """Work on a workspace that is up to date, and leave only when all of it is in the shared home; the local home is its own.
+def synced(workspace: Workspace, keep_runs: int) -> Iterator[None]:
+    """Work on an up-to-date workspace, and leave only when the shared folder has all of it.
 
-    Raises `WorkspaceError` if the shared home cannot be read before, or not be brought up to date after.
+    Args:
+        workspace: The workspace; one of this machine alone is always up to date.
+        keep_runs: Runs whose media stay in the shared folder.
+
+    Raises:
+        StorageError: The shared folder cannot be read before the work, or not be written after it.
     """
-    workspace.mirror()
-    with Synchroniser(workspace):
+    workspace.sync.pull()
+    with BackgroundSync(workspace):
         yield
-    workspace.settle()
-    workspace.upkeep(keep_runs)
+    workspace.sync.wait_until_synced()
+    workspace.sync.maintain(keep_runs)

@@ -1,157 +1,226 @@
-"""Command line of the tagging job: python -m jobs.tagging."""
+"""The tagging job: new sounds of a folder or of Freesound, once or whenever it is due."""
 
+import logging
 import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
-from core import command_line
-from core.freesound.client import FreesoundError, client_from
-from core.freesound.feed import FreesoundSource
-from core.settings import Settings, settings
-from core.sources import FolderSource, Source
-from core.tagging import AUTOMATIC, MOST_RETRIES, NewSounds, load_tagger, model_in_force, tag_new_sounds
-from core.withdrawing import withdraw_gone
-from core.workspace import Run, Workspace, WorkspaceError, open_workspace
-from jobs.modal_tagging import app as app  # what `modal deploy -m jobs.tagging` publishes
-from jobs.schedule import Every, at_home, due_at
+from core.audio.types import AudioLimits
+from core.errors import EarmarkError
+from core.freesound.client import client_from
+from core.model.predictor import Predictor, limit_network_threads
+from core.pipeline.new_sounds import NewSounds
+from core.pipeline.sources import FolderSource, FreesoundSource, Source
+from core.pipeline.tagging import MAX_RETRIES, tag_new_sounds
+from core.pipeline.withdrawals import withdraw_gone
+from core.settings import Settings
+from core.storage.active_model import AUTOMATIC, ActiveModel, resolve_model
+from core.storage.opening import open_workspace
+from core.storage.runs import Run
+from core.storage.workspace import Workspace
+from jobs.report import console, print_skipped
+from jobs.schedule import LEEWAY, due_at, synced
 
-console = Console(stderr=True, highlight=False)
-MOST_REASONS_SHOWN = 10
-WORTH_SAYING_S = 5
-RETRY_S, LOOK_AGAIN_S = 600, 3600
-LEEWAY = timedelta(hours=1)
-"""A daily look does not happen at the same second each day: three days less a moment are three days."""
+logger = logging.getLogger(__name__)
 
-
-@click.command()
-@click.option("--limit", type=click.IntRange(1), help="Tag at most so many new sounds; from Freesound, EARMARK_FEED_LIMIT without it.")
-@click.option("--again", is_flag=True, help="Tag again what only an older model version has tagged.")
-@click.option("--source", type=click.Choice(["folder", "freesound"]), default="folder", show_default=True, help="Where sounds come from.")
-@click.option("--every", type=Every(), help="Stay, and tag whenever so long has passed since the last finished run: 3d, 12h, 30m.")
-def main(limit: int | None, again: bool, source: str, every: timedelta | None) -> None:
-    """Tag the new sounds of the configured folder, or the newest of Freesound, into the workspace."""
-    tag = tag_newest if source == "freesound" else tag_folder
-    if every is None:
-        tag(settings(), limit, again)
-        return
-    stay(lambda: tag(settings(), limit, again), every)
+MIN_REPORTED_WAIT_S = 5
+RETRY_INTERVAL_S = 600
+MAX_SLEEP_S = 3600
+MAX_NAME_LENGTH = 40
+"""Characters of a sound's name beside the progress bar."""
 
 
-def stay(tag: Callable[[], Run | None], every: timedelta) -> None:
-    """Tag whenever it is due, for ever. What is wrong at the start, such as a missing key, is raised; later it is tried again."""
-    started = False
-    while True:
-        try:
-            wait_until_due(open_workspace(settings()), every)
-            tag()
-            started = True
-        except (WorkspaceError, FreesoundError) as error:
-            if not started:
-                raise
-            console.print(f"{error} Trying again in {RETRY_S // 60} minutes.", markup=False)
-            time.sleep(RETRY_S)
+def tag_folder(settings: Settings, limit: int | None = None, again: bool = False) -> Run | None:
+    """Tag what is new in the configured folder, with a progress bar.
+
+    Args:
+        settings: Name the folder and the workspace.
+        limit: Tag at most so many sounds.
+        again: Tag also what only an older model version tagged.
+
+    Returns:
+        The record of the run; None if nothing is new.
+
+    Raises:
+        EarmarkError: The folder or the workspace cannot be used.
+    """
+    workspace = open_workspace(settings)
+    source = FolderSource(
+        settings.sounds_folder,
+        workspace.file_ids,
+        settings.max_megabytes,
+        exclude=settings.workspace_folder,
+    )
+    with synced(workspace, settings.keep_runs):
+        return _tag_new(settings, workspace, source, str(settings.sounds_folder), limit, again)
 
 
-def tag_if_due(chosen: Settings, at_once: bool = False) -> Run | None:
-    """Tag the newest sounds of Freesound if the last finished run is `tag_every_days` ago, or at once; None if there was nothing to do."""
-    workspace = open_workspace(chosen)
-    workspace.mirror()
-    every, now = timedelta(days=chosen.tag_every_days), datetime.now(UTC)
-    if not at_once and due_at(workspace.runs(), every - LEEWAY, now) > now:
-        return None
-    return tag_newest(chosen)
+def tag_newest(settings: Settings, limit: int | None = None, again: bool = False) -> Run | None:
+    """Tag the newest sounds of Freesound, and withdraw those that it does not have any more.
 
+    Args:
+        settings: Name the credential and the workspace.
+        limit: Tag at most so many sounds; `feed_limit` without it.
+        again: Tag also what only an older model version tagged.
 
-def wait_until_due(workspace: Workspace, every: timedelta) -> None:
-    """Sleep until the next run is due; another machine's run puts it off."""
-    while True:
-        workspace.mirror()
-        left = (due_at(workspace.runs(), every, now := datetime.now(UTC)) - now).total_seconds()
-        if left <= 0:
-            return
-        console.print(f"The next run is due in {timedelta(seconds=round(left))}.")
-        time.sleep(min(left, LOOK_AGAIN_S))
+    Returns:
+        The record of the run; None if nothing is new.
 
-
-def tag_folder(chosen: Settings, limit: int | None = None, again: bool = False) -> Run | None:
-    """Tag what is new in the folder, with a progress bar; None where nothing was."""
-    source = FolderSource(chosen.sounds_folder, chosen.max_megabytes, leave_out=chosen.workspace_folder)
-    workspace = open_workspace(chosen)
-    with at_home(workspace, chosen.keep_runs):
-        return _tag_new(chosen, workspace, source, str(chosen.sounds_folder), limit, again)
-
-
-def tag_newest(chosen: Settings, limit: int | None = None, again: bool = False) -> Run | None:
-    """Tag the newest sounds of Freesound; None where none is new. Raises `FreesoundError`, with one sentence, as `NoKey` without a key."""
-    client = client_from(chosen, for_jobs=True, sleep=_wait_for_freesound)
-    source = FreesoundSource(client, chosen.feed_seconds, chosen.feed_days)
-    workspace = open_workspace(chosen)
-    with at_home(workspace, chosen.keep_runs):
-        run = _tag_new(chosen, workspace, source, "Freesound", limit or chosen.feed_limit, again)
+    Raises:
+        NoKey: No credential is set.
+        EarmarkError: Freesound or the workspace cannot be used.
+    """
+    client = client_from(settings, for_jobs=True, sleep=_wait_for_freesound)
+    source = FreesoundSource(client, settings.feed_seconds, settings.feed_days)
+    workspace = open_workspace(settings)
+    with synced(workspace, settings.keep_runs):
+        limit = limit or settings.feed_limit
+        run = _tag_new(settings, workspace, source, source.name, limit, again)
         gone = withdraw_gone(client, workspace, AUTOMATIC)
     if gone:
-        console.print(f"Withdrew {', '.join(gone)}: Freesound does not have them any more.", markup=False)
+        console.print(
+            f"Withdrew {', '.join(gone)}: Freesound does not have them any more.", markup=False
+        )
     return run
 
 
+def tag_if_due(settings: Settings, *, now: bool = False) -> Run | None:
+    """Tag the newest sounds of Freesound if the last finished run is long enough ago.
+
+    Args:
+        settings: `tag_every_days` says how long; else as for `tag_newest`.
+        now: Tag whether a run is due or not.
+
+    Returns:
+        The record of the run; None if there was nothing to do.
+
+    Raises:
+        EarmarkError: Freesound or the workspace cannot be used.
+    """
+    workspace = open_workspace(settings)
+    workspace.sync.pull()
+    every, clock = timedelta(days=settings.tag_every_days), datetime.now(UTC)
+    if not now and (due := due_at(workspace.runs.latest(), every - LEEWAY, clock)) > clock:
+        logger.info("run not due next=%s", due.isoformat(timespec="seconds"))
+        return None
+    return tag_newest(settings)
+
+
+def stay(tag: Callable[[], Run | None], settings: Settings, every: timedelta) -> None:
+    """Tag whenever it is due, without end.
+
+    Args:
+        tag: Tags what is new.
+        settings: Name the workspace.
+        every: Time between two runs.
+
+    Raises:
+        EarmarkError: Something is wrong at the start, such as a missing key; what goes wrong
+            later is tried again.
+    """
+    started = False
+    while True:
+        try:
+            wait_until_due(open_workspace(settings), every)
+            tag()
+            started = True
+        except EarmarkError as error:
+            if not started:
+                raise
+            logger.warning("run postponed seconds=%d reason=%s", RETRY_INTERVAL_S, error)
+            minutes = RETRY_INTERVAL_S // 60
+            console.print(f"{error} Trying again in {minutes} minutes.", markup=False)
+            time.sleep(RETRY_INTERVAL_S)
+
+
+def wait_until_due(workspace: Workspace, every: timedelta) -> None:
+    """Sleep until the next run is due; another machine's run puts it off.
+
+    Raises:
+        StorageError: The shared folder cannot be read.
+    """
+    while True:
+        workspace.sync.pull()
+        now = datetime.now(UTC)
+        wait_s = (due_at(workspace.runs.latest(), every, now) - now).total_seconds()
+        if wait_s <= 0:
+            return
+        logger.info("run not due seconds=%d", wait_s)
+        console.print(f"The next run is due in {timedelta(seconds=round(wait_s))}.")
+        time.sleep(min(wait_s, MAX_SLEEP_S))
+
+
 def _wait_for_freesound(seconds: float) -> None:
-    if seconds > WORTH_SAYING_S:
+    if seconds > MIN_REPORTED_WAIT_S:
         console.print(f"Waiting {seconds:.0f} s for Freesound, which limits requests.")
     time.sleep(seconds)
 
 
-def _tag_new(chosen: Settings, workspace: Workspace, source: Source, place: str, limit: int | None, again: bool) -> Run | None:
-    """The model is only loaded when there is something to hear."""
-    model = model_in_force(workspace)
-    new = NewSounds(source, workspace, model if again else None, MOST_RETRIES if limit else None)
-    if not new.any():
+def _tag_new(
+    settings: Settings,
+    workspace: Workspace,
+    source: Source,
+    place: str,
+    limit: int | None,
+    again: bool,
+) -> Run | None:
+    """Tag what is new, and report; the model is only loaded when there is something to tag."""
+    active = resolve_model(workspace)
+    new = NewSounds(
+        source, workspace, active.model if again else None, MAX_RETRIES if limit else None
+    )
+    if new.is_empty():
         console.print(f"No new sounds in {place} ({new.known} known).", markup=False)
-        _report_skipped(new.passed_over)
+        print_skipped(new.unusable)
         return None
-    run = _listen(chosen, source, workspace, new, limit)
-    per_second = f" ({run.tagged / run.seconds:.0f} a second)" if run.tagged > run.seconds > 0 else ""
-    console.print(f"Tagged {run.tagged} sounds with {run.model} in {run.seconds:.1f} s{per_second}. {run.note}".rstrip())
-    _report_skipped(list(run.skipped))
+    run = _tag_with_progress(settings, workspace, source, new, active, limit)
+    rate = f" ({run.tagged / run.seconds:.0f} a second)" if run.tagged > run.seconds > 0 else ""
+    report = f"Tagged {run.tagged} sounds with {run.model} in {run.seconds:.1f} s{rate}. {run.note}"
+    console.print(report.rstrip(), markup=False)
+    print_skipped(run.skipped)
     return run
 
 
-def _listen(chosen: Settings, source: Source, workspace: Workspace, new: NewSounds, limit: int | None) -> Run:
+def _tag_with_progress(
+    settings: Settings,
+    workspace: Workspace,
+    source: Source,
+    new: NewSounds,
+    active: ActiveModel,
+    limit: int | None,
+) -> Run:
     columns = (
-        TextColumn("Listening"),
+        TextColumn("Tagging"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[name]}", markup=False),
     )
-    workers = os.cpu_count() or 1
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("", total=None, name="loading the model")
-        tagger, model = load_tagger(workspace)
-        _one_thread_each()
+
+        def show(done: int, total: int, name: str) -> None:
+            bar.update(task, completed=done, total=total, name=name[-MAX_NAME_LENGTH:])
+
+        limit_network_threads()
+        predictor = Predictor.from_folder(active.folder)
         return tag_new_sounds(
-            source, tagger, workspace, limit, new=new, model=model, limits=chosen.limits, workers=workers,
-            progress=lambda done, total, name: bar.update(task, completed=done, total=total, name=name[-40:]),
-        )  # fmt: skip
-
-
-def _one_thread_each() -> None:
-    """Several clips at once, one thread each, are faster than one clip on all threads."""
-    import torch
-
-    torch.set_num_threads(1)
-
-
-def _report_skipped(skipped: list[tuple[str, str]]) -> None:
-    for name, reason in skipped[:MOST_REASONS_SHOWN]:
-        console.print(f"Skipped {name}: {reason}", markup=False)
-    if len(skipped) > MOST_REASONS_SHOWN:
-        console.print(f"... and {len(skipped) - MOST_REASONS_SHOWN} more.")
-
-
-if __name__ == "__main__":
-    command_line.run(main, "Stopped. What was tagged is kept; run it again for the rest.")
+            source,
+            predictor,
+            workspace,
+            limit,
+            model=active.model,
+            new=new,
+            limits=AudioLimits.from_settings(settings),
+            workers=os.cpu_count() or 1,
+            progress=show,
+        )

@@ -1,90 +1,62 @@
-"""Training as a job: what `python -m training` does, and the finished bundle goes to the workspace's models.
+"""Training as a job: what `python -m training` does, and then the model is registered."""
 
-Here: `python -m jobs.training clips --data FOLDER`. On Modal, once the data are on the volume (`modal volume put earmark-training FOLDER
-/clips`): `modal run -m jobs.training --arguments "clips --data /data/clips"`. After a preemption or a retry it goes on from the last epoch.
-"""
-
-import shlex
-import sys
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import click
-import modal
+from core.events.types import ModelRef
+from core.settings import Settings
 
-from core import command_line
-from core.id2prediction import ModelRef
-from core.settings import Settings, settings
-from jobs.modal_image import HOURS, hopsworks_secret, training_image
+logger = logging.getLogger(__name__)
 
-DATA = "/data"
-app = modal.App("earmark-training")
-volume = modal.Volume.from_name("earmark-training", create_if_missing=True)
+MODEL_COMMANDS = ("clips", "coala")
+"""The commands of the training that make a model."""
 
 
-@app.function(
-    image=training_image(),
-    secrets=[hopsworks_secret()],
-    gpu=["L4", "A10G", "T4"],
-    volumes={DATA: volume},
-    retries=modal.Retries(max_retries=3, initial_delay=30.0, backoff_coefficient=1.0),
-    timeout=12 * HOURS,
-    single_use_containers=True,
-    cpu=4.0,
-    memory=16384,
-)
-def train(arguments: Sequence[str]) -> str:
-    """Train with the arguments of `python -m training`, keep checkpoints on the volume, and register the bundle; returns its name."""
-    name = arguments[0]
-    placed = [*arguments, "--run", f"{DATA}/runs/{name}", "--out", f"{DATA}/bundles/{name}"]
-    try:
-        return str(train_and_register(settings(), placed))
-    finally:
-        volume.commit()
+def train_and_register(settings: Settings, arguments: Sequence[str]) -> ModelRef:
+    """Train here, and register the bundle in the workspace's models.
 
+    Args:
+        settings: Name the workspace.
+        arguments: Those of `python -m training`, with one of `MODEL_COMMANDS` first.
 
-@app.local_entrypoint()
-def on_modal(arguments: str) -> None:
-    """Train on a GPU, for example with --arguments "clips --data /data/clips --epochs 80"."""
-    print(f"Registered {train.remote(shlex.split(arguments))}. It is in force when a maintainer rolls it out.")
+    Returns:
+        The registered version. It becomes active when a maintainer deploys it.
 
+    Raises:
+        EarmarkError: The workspace cannot be used, or the training failed.
+        click.ClickException: The arguments are wrong.
+    """
+    from core.model import bundle as bundles
+    from core.storage.opening import open_workspace
+    from training.cli import main as training
 
-def train_and_register(chosen: Settings, arguments: Sequence[str]) -> ModelRef:
-    """Train here, and keep the bundle in the workspace. Raises `EarmarkError`, and `click.ClickException` for wrong arguments."""
-    from core.model import bundle
-    from core.workspace import open_workspace
-    from training.__main__ import main as training
-
-    workspace = open_workspace(chosen)
-    workspace.mirror()  # what is wrong with the shared home is known before the hours, not after
-    training(list(arguments), standalone_mode=False)
-    model = workspace.push(bundle.load(_out(arguments)))
-    workspace.settle()
+    complete = with_defaults(arguments, {"--out": f"runs/{arguments[0]}/bundle"})
+    workspace = open_workspace(settings)
+    workspace.sync.pull()  # what is wrong with the shared folder shows before the hours, not after
+    training.main(list(complete), prog_name="python -m jobs train", standalone_mode=False)
+    model = workspace.models.register(bundles.load(_bundle_folder(complete)))
+    workspace.sync.wait_until_synced()
+    logger.info("model registered model=%s", model)
     return model
 
 
-def _out(arguments: Sequence[str]) -> Path:
-    """Where the training was told to put the bundle; the last one counts, as on the command line."""
-    from training.__main__ import main as training
+def with_defaults(arguments: Sequence[str], defaults: Mapping[str, str]) -> list[str]:
+    """Return arguments with defaults put first, because the last of several values counts.
 
-    command = training.commands[arguments[0]]
-    context = command.make_context(arguments[0], list(arguments[1:]), resilient_parsing=True)
+    Args:
+        arguments: A command of the training and its options.
+        defaults: Values by option.
+    """
+    command, *options = arguments
+    added = [part for option in defaults.items() for part in option]
+    return [command, *added, *options]
+
+
+def _bundle_folder(arguments: Sequence[str]) -> Path:
+    """Return where the training put the bundle."""
+    from training.cli import main as training
+
+    name, *options = arguments
+    context = training.commands[name].make_context(name, options, resilient_parsing=True)
     return Path(context.params["out"])
-
-
-@click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
-@click.argument("arguments", nargs=-1, required=True, type=click.UNPROCESSED)
-def main(arguments: tuple[str, ...]) -> None:
-    """Train on this machine: the arguments are those of `python -m training`."""
-    from training.__main__ import main as training
-
-    if arguments[0] not in training.commands:  # --help, or a mistake: the training says what there is
-        training(list(arguments), standalone_mode=False)
-        return
-    click.echo(f"Registered {train_and_register(settings(), arguments)}.", err=True)
-
-
-if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        sys.exit("Say what to train on: python -m jobs.training clips --data FOLDER; python -m training --help tells more.")
-    command_line.run(main, "Stopped. The same command goes on from the last finished epoch.")

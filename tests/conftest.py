@@ -1,9 +1,17 @@
-"""What several rooms' tests need: real clips where they are at hand, the starter, a fresh workspace."""
+"""Fixtures of all tests: real clips where they are at hand, the default model, a new workspace."""
 
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from core.model.predictor import Predictor
+    from core.storage.workspace import Workspace
+    from tests.servers.freesound import FreesoundServer
 
 ROOT = Path(__file__).parents[1]
 os.environ["EARMARK_SECRETS_FILE"] = os.devnull  # also for the processes that tests start
@@ -12,15 +20,30 @@ CLIPS = ROOT.parent / "shared" / "data" / "freesound-mini"
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch, tmp_path):
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Tests do not depend on the settings of the person who runs them."""
     from core import settings
 
-    for name in [name for name in os.environ if name.startswith(settings.PREFIX) and name != settings.SECRETS_VARIABLE]:
-        monkeypatch.delenv(name)
+    for name in list(os.environ):
+        if name.startswith(settings.PREFIX) and name != settings.SECRETS_VARIABLE:
+            monkeypatch.delenv(name)
     monkeypatch.delenv("FREESOUND_API_KEY", raising=False)
-    monkeypatch.setenv("EARMARK_FREESOUND_LEDGER", str(tmp_path / "freesound-requests.sqlite"))
+    requests_file = tmp_path / "freesound-requests.sqlite"
+    monkeypatch.setenv("EARMARK_FREESOUND_REQUESTS_FILE", str(requests_file))
     settings.settings.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """A command that a test runs in this process sets up the log for itself only."""
+    from core.logging import PACKAGES
+
+    root, loggers = logging.getLogger(), [logging.getLogger(name) for name in PACKAGES]
+    handlers, levels = root.handlers[:], [logger.level for logger in loggers]
+    yield
+    root.handlers[:] = handlers
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")
@@ -35,30 +58,32 @@ def clips() -> Path:
 
 @pytest.fixture(scope="session")
 def examples() -> Path:
+    """The folder of example sounds."""
     return ROOT / "examples" / "sounds"
 
 
 @pytest.fixture(scope="session")
-def starter():
-    """The shipped model, ready to listen."""
+def predictor() -> "Predictor":
+    """The model that ships with the project, loaded."""
     import torch
 
-    from core.model.tagger import Tagger
+    from core.model.predictor import Predictor
 
     torch.set_num_threads(1)
-    return Tagger.from_folder()
+    return Predictor.from_folder()
 
 
 @pytest.fixture
-def workspace(tmp_path):
-    from core.workspace.local import LocalWorkspace
+def workspace(tmp_path: Path) -> "Workspace":
+    """A new workspace of this machine alone."""
+    from core.storage.local import open_local_workspace
 
-    return LocalWorkspace(tmp_path / "workspace")
+    return open_local_workspace(tmp_path / "workspace")
 
 
 @pytest.fixture
-def freesound_server():
-    """The local double of freesound.org with two people, alice and bob; it must not have failed itself."""
+def freesound_server() -> Iterator["FreesoundServer"]:
+    """The local double of freesound.org with two people, alice and bob; it must not fail itself."""
     from tests.servers.freesound import FreesoundServer
 
     with FreesoundServer() as server:

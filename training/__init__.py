@@ -1,0 +1,1 @@
+"""How models are made: data sets, recipes, training, evaluation, the model card."""

@@ -1,54 +1,103 @@
 """Scores on held-out recordings, calibration and thresholds."""
 
-from collections.abc import Callable
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from core import metrics
-from core.model.bundle import Calibration, Scaler
+from core.model import metrics
+from core.model.bundle import Bundle, Calibration, Pooling, Scaler
 from core.model.logmel import FLOOR
+from core.model.metrics import BundleMetrics, Numbers
 from core.model.networks import Network
-from training.datasets import Frames
+from core.model.predictor import pool
+from training.datasets.clips import load_frames, multi_hot, read_clips, read_split
+from training.datasets.types import Labels, Subset, trained_facts
+from training.errors import DatasetError
 
-CLIPS_AT_ONCE = 64
-SHRINKAGE = 4.0  # prior of the per-tag calibration: as strong as a handful of clips
+BATCH_SIZE = 64
+CALIBRATION_PRIOR = 4.0
+"""Pulls each tag's scaling to the common one: as strong as a handful of clips."""
 THRESHOLD_PRIOR = 10.0
+"""Clips that the common threshold counts as, beside a tag's own."""
+THRESHOLDS = np.linspace(0.1, 0.8, 71)
 PRECISIONS = (0.8, 0.9)
-LEAST_RIGHT = 3
+MIN_TRUE_POSITIVES = 3
+Logits = NDArray[np.float32]
+Probabilities = NDArray[np.float32]
+
+
+def evaluate_bundle(
+    bundle: Bundle, data: Path, cache: Path, split: Path | None = None
+) -> BundleMetrics:
+    """Score a bundle again on its test recordings.
+
+    Args:
+        bundle: To score.
+        data: Clip folder that has the recordings.
+        cache: Where log-mels are kept.
+        split: Names the test recordings; model.json by default.
+
+    Raises:
+        DatasetError: The folder has none of the recordings.
+    """
+    clips = read_clips(data)
+    if split:
+        subset_of = read_split(split, clips)
+        test_clips = [clip for clip, n in zip(clips, subset_of, strict=True) if n == 2]
+    else:
+        listed = trained_facts(bundle).get("test_recordings", ())
+        test_clips = [clip for clip in clips if clip.recording in listed]
+    if not test_clips:
+        raise DatasetError(f"{data} has no clips of the test recordings of {bundle.name}.")
+    labels = multi_hot(test_clips, bundle.vocabulary)
+    recordings = np.array([clip.recording for clip in test_clips])
+    frames = load_frames(test_clips, cache)
+    test = Subset(frames, np.arange(len(test_clips)), labels, recordings)
+    logits = clip_logits(bundle.network(), test, bundle.scaler, bundle.pooling)
+    described = bundle.metrics["split"]
+    return score(logits, test, bundle.calibration, bundle.vocabulary, described)
 
 
 @torch.inference_mode()
-def clip_logits(
-    network: Network, frames: Frames, clips: np.ndarray, scaler: Scaler, pooling: Callable[[np.ndarray], np.ndarray]
-) -> np.ndarray:
-    """Score whole clips as the tagger does, where the network is: pooled logits float32 [clips, tags]."""
+def clip_logits(network: Network, subset: Subset, scaler: Scaler, pooling: Pooling) -> Logits:
+    """Score whole clips as `Predictor` does, where the network is.
+
+    Returns:
+        Pooled logits, float32 [clips, tags].
+    """
     network.eval()
     device = next(network.parameters()).device
     rows = []
-    for start in range(0, len(clips), CLIPS_AT_ONCE):
-        batch = [_scaled(frames.clip(index), network.window, scaler, device) for index in clips[start : start + CLIPS_AT_ONCE]]
-        scores = network.score(batch)
-        logits = torch.cat([one.logits for one in scores]).float().cpu().numpy()
-        rows += [pooling(windows) for windows in np.split(logits, np.cumsum([len(one.logits) for one in scores])[:-1])]
+    for start in range(0, len(subset.clips), BATCH_SIZE):
+        clips = [subset.frames.clip(index) for index in subset.clips[start : start + BATCH_SIZE]]
+        filled = [torch.from_numpy(scaler(_fill(clip, network.window))) for clip in clips]
+        for scores in network.score([clip.to(device) for clip in filled]):
+            rows.append(pool(scores.logits.float().cpu().numpy(), pooling))
     return np.stack(rows)
 
 
-def _scaled(clip: np.ndarray, window: int, scaler: Scaler, device: torch.device) -> torch.Tensor:
-    return torch.from_numpy(scaler(_fill(clip, window))).to(device)
+def _fill(clip: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+    """Pad a clip shorter than `width` frames with silence."""
+    missing = max(0, width - clip.shape[1])
+    return np.pad(clip, ((0, 0), (0, missing)), constant_values=FLOOR)
 
 
-def _fill(frames: np.ndarray, width: int) -> np.ndarray:
-    missing = max(0, width - frames.shape[1])
-    return np.pad(frames, ((0, 0), (0, missing)), constant_values=FLOOR)
+def sigmoid(logits: Logits) -> Probabilities:
+    """Return uncalibrated probabilities."""
+    return np.asarray(1 / (1 + np.exp(-logits.clip(-60, 60))), np.float32)
 
 
-def calibrate(logits: np.ndarray, labels: np.ndarray) -> Calibration:
-    """Platt scaling per tag, shrunk towards one common scaling; thresholds likewise.
+def calibrate(logits: Logits, labels: Labels) -> Calibration:
+    """Fit a Platt scaling and a threshold per tag.
 
-    `logits` and `labels` [clips, tags] come from the validation part. Slopes and offsets of all tags are fitted together, with
-    a Gaussian prior around the common ones (`SHRINKAGE`), so that a tag with three examples borrows from the rest.
+    Slopes and offsets of all tags are fitted together, with a Gaussian prior around common ones, so
+    that a tag with three examples borrows from the rest.
+
+    Args:
+        logits: Of the validation part, float32 [clips, tags].
+        labels: float32 [clips, tags].
     """
     z, y = torch.from_numpy(logits).double(), torch.from_numpy(labels).double()
     common = torch.tensor([1.0, 0.0], dtype=torch.double, requires_grad=True)
@@ -58,58 +107,79 @@ def calibrate(logits: np.ndarray, labels: np.ndarray) -> Calibration:
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
         slope, offset = (common[:, None] + own).unbind()
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(slope * z + offset, y, reduction="sum")
-        loss = loss + SHRINKAGE * own.square().sum()
-        loss.backward()
+        fitted = slope * z + offset
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(fitted, y, reduction="sum")
+        loss = loss + CALIBRATION_PRIOR * own.square().sum()
+        loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
-    optimizer.step(closure)
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
     slope, offset = (common[:, None] + own).detach().float().numpy()
-    untuned = Calibration(slope, offset, np.full_like(slope, 0.5))
-    return Calibration(slope, offset, _thresholds(untuned.probabilities(logits), labels))
+    without_thresholds = Calibration(slope, offset, np.full_like(slope, 0.5))
+    thresholds = _best_thresholds(without_thresholds.probabilities(logits), labels)
+    return Calibration(slope, offset, thresholds)
 
 
-def _thresholds(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Per tag the probability of the best F1, pulled to the common best one where the tag has few examples."""
-    grid = np.linspace(0.1, 0.8, 71)
-    common = grid[np.argmax([_f1(probabilities, labels, cut) for cut in grid])]
+def _best_thresholds(probabilities: Probabilities, labels: Labels) -> NDArray[np.float32]:
+    """Return each tag's threshold of the best F1, pulled to the common best one if it is rare."""
+    common = _best_threshold(probabilities, labels)
     support = labels.sum(axis=0)
-    own = np.array([grid[np.argmax([_f1(probabilities[:, k], labels[:, k], cut) for cut in grid])] for k in range(labels.shape[1])])
-    return ((support * own + THRESHOLD_PRIOR * common) / (support + THRESHOLD_PRIOR)).astype(np.float32)
+    columns = zip(probabilities.T, labels.T, strict=True)
+    own = np.array([_best_threshold(*column) for column in columns])
+    shrunk = (support * own + THRESHOLD_PRIOR * common) / (support + THRESHOLD_PRIOR)
+    return np.asarray(shrunk, np.float32)
 
 
-def _f1(probabilities: np.ndarray, labels: np.ndarray, cut: float) -> float:
-    told = probabilities >= cut
-    return float(2 * (told * labels).sum() / max(1.0, told.sum() + labels.sum()))
+def _best_threshold(probabilities: Probabilities, labels: Labels) -> float:
+    """Return the threshold of the best F1."""
+
+    def f1(threshold: float) -> float:
+        predicted = probabilities >= threshold
+        both = predicted.sum() + labels.sum()
+        return float(2 * (predicted * labels).sum() / max(1.0, both))
+
+    return float(THRESHOLDS[np.argmax([f1(threshold) for threshold in THRESHOLDS])])
 
 
 def thresholds_for_precision(
-    logits: np.ndarray, labels: np.ndarray, calibration: Calibration, tags: tuple[str, ...]
+    probabilities: Probabilities, labels: Labels, tags: tuple[str, ...]
 ) -> dict[str, dict[str, float | None]]:
-    """For each of `PRECISIONS` and each tag: the lowest probability from which on that share of validation clips was right.
+    """Find the lowest threshold per tag that reaches each of `PRECISIONS` on validation.
 
-    None where no threshold reaches it with at least `LEAST_RIGHT` right answers.
+    Returns:
+        By precision and tag; None where no threshold reaches it with `MIN_TRUE_POSITIVES`.
     """
-    probabilities = calibration.probabilities(logits)
     return {
-        f"precision_{wanted:g}": {tag: _threshold_for(probabilities[:, k], labels[:, k], wanted) for k, tag in enumerate(tags)}
-        for wanted in PRECISIONS
+        f"precision_{precision:g}": {
+            tag: _threshold_for(probabilities[:, k], labels[:, k], precision)
+            for k, tag in enumerate(tags)
+        }
+        for precision in PRECISIONS
     }
 
 
-def _threshold_for(probabilities: np.ndarray, labels: np.ndarray, wanted: float) -> float | None:
+def _threshold_for(
+    probabilities: Probabilities, labels: NDArray[np.float32], precision: float
+) -> float | None:
+    """Return the lowest probability from which on the precision is reached."""
     order = np.argsort(-probabilities, kind="stable")
-    right = np.cumsum(labels[order])
-    precise = (right / np.arange(1, len(order) + 1) >= wanted) & (right >= LEAST_RIGHT)
-    last_of_its_value = np.append(np.diff(probabilities[order]) != 0, True)
-    reached = np.flatnonzero(precise & last_of_its_value)
+    true_positives = np.cumsum(labels[order])
+    is_precise = true_positives / np.arange(1, len(order) + 1) >= precision
+    is_last_of_value = np.append(np.diff(probabilities[order]) != 0, True)
+    enough = true_positives >= MIN_TRUE_POSITIVES
+    reached = np.flatnonzero(is_precise & enough & is_last_of_value)
     return round(float(probabilities[order[reached[-1]]]), 4) if len(reached) else None
 
 
 def score(
-    logits: np.ndarray, labels: np.ndarray, recordings: np.ndarray, calibration: Calibration, tags: tuple[str, ...]
-) -> dict[str, Any]:
-    """What goes to `metrics.json`: overall, per tag, curves and reliability, all on calibrated probabilities."""
+    logits: Logits,
+    subset: Subset,
+    calibration: Calibration,
+    tags: tuple[str, ...],
+    split: str,
+) -> BundleMetrics:
+    """Return the scores of metrics.json, all on calibrated probabilities."""
+    labels, recordings = subset.labels, subset.recordings
     probabilities = calibration.probabilities(logits)
     rows = metrics.per_tag(labels, probabilities, calibration.threshold, recordings)
     return {
@@ -122,10 +192,34 @@ def score(
             "recordings": metrics.bootstrap(labels, probabilities, recordings),
         },
         "clips": len(labels),
-        "recordings": len(set(recordings.tolist())),
+        "recordings": subset.recording_count,
+        "split": split,
     }
 
 
-def rounded(row: dict[str, Any]) -> dict[str, Any]:
-    """The same with floats to four places."""
-    return {key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()}
+def rounded(row: Numbers) -> Numbers:
+    """Return the same with floats to four places."""
+    return {
+        key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()
+    }
+
+
+def summary_lines(scores: BundleMetrics) -> list[str]:
+    """Return the scores as lines of text, the worst tags last."""
+    intervals = scores["intervals"]["recordings"]
+    lines = [f"{scores['clips']} clips of {scores['recordings']} recordings"]
+    for name, value in scores["overall"].items():
+        low_high = intervals.get(name)
+        interval = f"   95 % {low_high[0]:.3f} .. {low_high[1]:.3f}" if low_high else ""
+        lines.append(f"{name:22s} {_cell(value)}{interval}")
+    lines += [f"{'ece':22s} {scores['reliability']['ece']:.4f}", ""]
+    lines.append(f"{'tag':14s} PR-AUC ROC-AUC clips recordings")
+    rows = sorted(scores["per_tag"].items(), key=lambda item: -(item[1]["pr_auc"] or 0))
+    for tag, row in rows:
+        cells = f"{_cell(row['pr_auc'])}  {_cell(row['roc_auc'])}"
+        lines.append(f"{tag:14s} {cells}   {row['clips']:5d} {row['recordings']:5d}")
+    return lines
+
+
+def _cell(value: float | None) -> str:
+    return "    –" if value is None else f"{value:.3f}"

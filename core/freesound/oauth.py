@@ -1,28 +1,35 @@
-"""Signing in with Freesound: the authorization code flow of OAuth2 with PKCE (RFC 6749, RFC 7636), its protocol parts by Authlib."""
+"""Signing in with Freesound: OAuth2's authorization code flow with PKCE (RFC 6749, RFC 7636).
 
+Authlib does the protocol's parts.
+"""
+
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import requests
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.requests_client import OAuth2Session
 from pydantic import SecretStr
 
-from core.freesound.client import FreesoundError, ServerTrouble, Unreachable
+from core.freesound.errors import (
+    BadCredential,
+    FreesoundError,
+    ServerTrouble,
+    SignInRefused,
+    Unreachable,
+)
+
+logger = logging.getLogger(__name__)
 
 TIMEOUT_S = (10, 30)
-
-
-class SignInRefused(FreesoundError):
-    """The code or the refresh token is not (or no longer) good: the person has to sign in again."""
-
-
-class BadCredential(FreesoundError):
-    """Freesound does not know this client id and secret: a matter for whoever runs the server."""
+_REQUEST_OPTIONS: dict[str, Any] = {"timeout": TIMEOUT_S, "allow_redirects": False}
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """What stands for a person at Freesound. Both are replaced by a refresh, and the old ones die at once (measured)."""
+    """A person's access to Freesound. A refresh replaces both; the old ones die at once."""
 
     access: SecretStr
     refresh: SecretStr
@@ -30,24 +37,58 @@ class Tokens:
 
 @dataclass(frozen=True)
 class OAuthClient:
-    """One Freesound API credential as an OAuth2 client. `api` is the API's address without a final slash."""
+    """A Freesound API credential as an OAuth2 client.
+
+    Attributes:
+        client_id: Public id of the credential.
+        client_secret: Its key.
+        api: Address of the API, without a final slash.
+    """
 
     client_id: str
     client_secret: SecretStr
     api: str
 
     def authorization_url(self, state: str, verifier: str, redirect_uri: str) -> str:
-        """Where to send the browser. `verifier` stays here; only its hash travels."""
+        """Return the address to send the browser to.
+
+        Args:
+            state: Comes back with the callback.
+            verifier: Stays here; only its hash travels.
+            redirect_uri: Address of the callback.
+        """
+        address = f"{self.api}/oauth2/authorize/"
         session = self._session(redirect_uri)
-        return session.create_authorization_url(f"{self.api}/oauth2/authorize/", state=state, code_verifier=verifier)[0]
+        url, _ = session.create_authorization_url(address, state=state, code_verifier=verifier)
+        return str(url)
 
     def exchange(self, code: str, verifier: str, redirect_uri: str) -> Tokens:
-        """Tokens for a code. Raises `SignInRefused`, `BadCredential`, `Unreachable` or `ServerTrouble`."""
-        return self._tokens(lambda session, url: session.fetch_token(url, code=code, code_verifier=verifier, **_SAFELY), redirect_uri)
+        """Return tokens for a code.
+
+        Raises:
+            SignInRefused: The code is not good (any more).
+            BadCredential: Freesound does not know this client.
+            Unreachable: There was no answer.
+            ServerTrouble: The answer makes no sense.
+        """
+
+        def fetch(session: OAuth2Session, url: str) -> Any:
+            return session.fetch_token(url, code=code, code_verifier=verifier, **_REQUEST_OPTIONS)
+
+        return self._tokens(fetch, redirect_uri)
 
     def refresh(self, tokens: Tokens) -> Tokens:
-        """The next pair of tokens; after this the given pair is dead. Raises as `exchange` does."""
-        return self._tokens(lambda session, url: session.refresh_token(url, refresh_token=tokens.refresh.get_secret_value(), **_SAFELY))
+        """Return the next pair of tokens, after which the given pair is dead.
+
+        Raises:
+            FreesoundError: As `exchange` does.
+        """
+
+        def fetch(session: OAuth2Session, url: str) -> Any:
+            refresh_token = tokens.refresh.get_secret_value()
+            return session.refresh_token(url, refresh_token=refresh_token, **_REQUEST_OPTIONS)
+
+        return self._tokens(fetch)
 
     def _session(self, redirect_uri: str | None = None) -> OAuth2Session:
         return OAuth2Session(
@@ -58,30 +99,46 @@ class OAuthClient:
             token_endpoint_auth_method="client_secret_post",
         )
 
-    def _tokens(self, ask, redirect_uri: str | None = None) -> Tokens:
+    def _tokens(
+        self, fetch: Callable[[OAuth2Session, str], Any], redirect_uri: str | None = None
+    ) -> Tokens:
         """Ask the token endpoint and read its answer; no error quotes what was sent."""
         with self._session(redirect_uri) as session:
             try:
-                answer = ask(session, f"{self.api}/oauth2/access_token/")
+                answer = fetch(session, f"{self.api}/oauth2/access_token/")
             except OAuthError as error:
                 raise _refusal(error) from None
             except (requests.HTTPError, ValueError, KeyError):
-                raise ServerTrouble("Freesound has trouble with signing in just now; please try again in a moment.") from None
+                raise _trouble(
+                    "Freesound has trouble with signing in just now; please try again in a moment."
+                ) from None
             except requests.RequestException:
-                raise Unreachable("Freesound cannot be reached for signing in; please try again in a moment.") from None
+                logger.warning("freesound sign-in unreachable")
+                raise Unreachable(
+                    "Freesound cannot be reached for signing in; please try again in a moment."
+                ) from None
         try:
-            return Tokens(SecretStr(str(answer["access_token"])), SecretStr(str(answer["refresh_token"])))
+            access, refresh = str(answer["access_token"]), str(answer["refresh_token"])
         except (KeyError, TypeError):
-            raise ServerTrouble("Freesound's answer to the sign-in is not what its documentation says.") from None
+            raise _trouble(
+                "Freesound's answer to the sign-in is not what its documentation says."
+            ) from None
+        return Tokens(SecretStr(access), SecretStr(refresh))
 
 
-_SAFELY = {"timeout": TIMEOUT_S, "allow_redirects": False}
+def _trouble(message: str) -> ServerTrouble:
+    logger.warning("freesound sign-in trouble")
+    return ServerTrouble(message)
 
 
-def _refusal(error: OAuthError) -> FreesoundError:
-    """The token endpoint's error codes as sentences."""
+def _refusal(error: Any) -> FreesoundError:
+    """Return the token endpoint's error codes as sentences."""
+    logger.warning("freesound sign-in refused code=%s", error.error)
     if error.error == "invalid_client":
-        return BadCredential("Freesound does not accept this server's client id and secret; whoever runs Earmark here must check them.")
+        return BadCredential(
+            "Freesound does not accept this server's client id and secret; "
+            "whoever runs Earmark here must check them."
+        )
     if error.error == "invalid_grant":
         return SignInRefused("The sign-in took too long or was used already; please sign in again.")
     return SignInRefused(f"Freesound refuses the sign-in ({error.error}); please sign in again.")

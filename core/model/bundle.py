@@ -1,4 +1,4 @@
-"""A trained model as a folder of plain files: what `training` writes, the registry keeps and the tagger loads.
+"""A trained model as a folder of plain files, for training, registry and predictor alike.
 
 weights.safetensors   model.json   scaler.json   id2tag.json   calibration.json   metrics.json
 """
@@ -9,162 +9,281 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, cast
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, Field, FiniteFloat, ValidationError, field_validator
 
-from core.errors import EarmarkError
+from core.model.errors import IncompleteBundle, InvalidBundle, UnwritableBundle
 from core.model.logmel import LogMelSpec
+from core.model.metrics import BundleMetrics
 
 if TYPE_CHECKING:
     import torch
 
     from core.model.networks import Network
 
-FILES = ("weights.safetensors", "model.json", "scaler.json", "id2tag.json", "calibration.json", "metrics.json")
-STARTER = Path(__file__).parents[1] / "starter"
-NAME_PATTERN = re.compile(r"^[a-z0-9_]+$")  # also what the Hopsworks registry accepts
+WEIGHTS = "weights.safetensors"
+FILES = (
+    WEIGHTS,
+    "model.json",
+    "scaler.json",
+    "id2tag.json",
+    "calibration.json",
+    "metrics.json",
+)
+DEFAULT_BUNDLE = Path(__file__).parent / "default"
+NAME_PATTERN = re.compile(r"^[a-z0-9_]+$")
+"""Names of models; the Hopsworks registry accepts no others."""
+FORMER_ARCHITECTURES = {"seed_cnn": "prototype_cnn", "seed_cnn_columns": "prototype_cnn_columns"}
+"""Names of architectures in bundles of version 0.1 -> the names that they have now."""
 Pooling = Literal["mean", "max", "top_half"]
-
-
-class BundleError(EarmarkError):
-    """A folder that is not a whole, fitting bundle."""
 
 
 @dataclass(frozen=True)
 class Scaler:
-    """Standardisation of log-mel frames: (frames - `mean`) / `std`, each float32 [bands] (or [1] for a global one)."""
+    """Standardisation of log-mel frames: (frames - `mean`) / `std`.
 
-    mean: np.ndarray
-    std: np.ndarray
+    Attributes:
+        mean: float32 [bands], or [1] for all bands.
+        std: The same shape, positive.
+    """
 
-    def __call__(self, frames: np.ndarray) -> np.ndarray:
-        """float32 [bands, time] -> the same shape, scaled."""
-        return (frames - self.mean[:, None]) / self.std[:, None]
+    mean: NDArray[np.float32]
+    std: NDArray[np.float32]
+
+    def __call__(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scale float32 [bands, time]."""
+        scaled: NDArray[np.float32] = (frames - self.mean[:, None]) / self.std[:, None]
+        return scaled
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Per tag, float32 [tags]: probability = sigmoid(`slope` * logit + `offset`), suggested from `threshold` upwards."""
+    """From logits to probabilities, per tag: sigmoid(`slope` * logit + `offset`).
 
-    slope: np.ndarray
-    offset: np.ndarray
-    threshold: np.ndarray
+    Attributes:
+        slope: float32 [tags].
+        offset: float32 [tags].
+        threshold: float32 [tags], the probability from which a tag is suggested.
+    """
 
-    def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """float32 [..., tags] -> probabilities of the same shape."""
-        return 1 / (1 + np.exp(-np.clip(self.slope * logits + self.offset, -60, 60)))
+    slope: NDArray[np.float32]
+    offset: NDArray[np.float32]
+    threshold: NDArray[np.float32]
+
+    def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return probabilities for logits float32 [..., tags], the same shape."""
+        exponents = np.clip(self.slope * logits + self.offset, -60, 60)
+        probabilities: NDArray[np.float32] = 1 / (1 + np.exp(-exponents))
+        return probabilities
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """The parts of a model that are small enough to keep in memory, and the `folder` that its weights lie in.
+    """The parts of a model that are small enough to keep in memory.
 
-    `vocabulary`: the tags to show and publish, in the order of the logits; `spelled`: the same as the training data spell them.
+    Attributes:
+        folder: Where its files are, weights included.
+        name: The model's name in a registry.
+        architecture: A name in `networks.ARCHITECTURES`.
+        arguments: Of the architecture.
+        front_end: Parameters of the log-mel.
+        pooling: From windows to the recording.
+        scaler: Of log-mel frames.
+        vocabulary: The tags to show and publish, in the order of the logits.
+        spelled: The same tags as the training data spell them.
+        calibration: From logits to probabilities and thresholds.
+        metrics: The contents of metrics.json.
+        description: The contents of model.json.
     """
 
     folder: Path
     name: str
     architecture: str
-    arguments: dict[str, Any]
+    arguments: dict[str, object]
     front_end: LogMelSpec
     pooling: Pooling
     scaler: Scaler
     vocabulary: tuple[str, ...]
     spelled: tuple[str, ...] = field(repr=False)
     calibration: Calibration
-    metrics: dict[str, Any] = field(repr=False)
-    description: dict[str, Any] = field(repr=False)
+    metrics: BundleMetrics = field(repr=False)
+    description: dict[str, object] = field(repr=False)
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over the bytes of all files: two bundles with the same fingerprint are the same model."""
+        """Return SHA-256 over the bytes of all files: the same for the same model only."""
         return fingerprint(self.folder)
 
-    def network(self) -> "Network":
-        """The network with its weights, in eval mode. Raises `BundleError` if they do not fit each other."""
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
+    @property
+    def license(self) -> str:
+        """Return the condition of use; empty if it is not stated."""
+        former = self.description.get("licence", "")  # the key of version 0.1
+        return str(self.description.get("license", former))
 
+    @property
+    def data(self) -> str:
+        """Return the description of the training data; empty if it is not stated."""
+        return str(self.description.get("data", ""))
+
+    def network(self) -> "Network":
+        """Return the network with its weights, in eval mode.
+
+        Raises:
+            InvalidBundle: The weights do not fit the description.
+        """
         from core.model.networks import build
 
+        where = self.folder.name
         try:
             network = build(self.architecture, len(self.vocabulary), self.arguments)
-            weights = {name: tensor.float() for name, tensor in load_file(self.folder / "weights.safetensors").items()}
-            network.load_state_dict(weights)
         except KeyError as error:
-            raise BundleError(f"{self.folder.name}: the architecture {error} is not known to this version of Earmark.") from error
+            reason = f"the architecture {error} is not known to this version of Earmark"
+            raise InvalidBundle(f"{where}: {reason}.") from error
         except (TypeError, ValueError) as error:
-            raise BundleError(f"{self.folder.name}: model.json has arguments that {self.architecture} does not take.") from error
-        except (RuntimeError, SafetensorError, OSError) as error:
-            raise BundleError(f"{self.folder.name}: weights.safetensors is damaged or of another network than model.json says.") from error
+            reason = f"model.json has arguments that {self.architecture} does not take"
+            raise InvalidBundle(f"{where}: {reason}.") from error
+        _load_weights(network, self.folder)
         if network.bands != self.front_end.bands:
-            raise BundleError(f"{self.folder.name}: the network wants {network.bands} bands, the front-end makes {self.front_end.bands}.")
+            bands = f"{network.bands} bands, the front-end makes {self.front_end.bands}"
+            raise InvalidBundle(f"{where}: the network takes {bands}.")
         return network.eval()
 
 
-def fingerprint(folder: Path) -> str:
-    """SHA-256 over names and bytes of a bundle's files. Raises `BundleError` if one is missing."""
-    digest = hashlib.sha256()
-    for name in FILES:
-        try:
-            data = (folder / name).read_bytes()
-        except OSError as error:
-            raise BundleError(f"The model in {folder.name} lacks {name}.") from error
-        digest.update(f"{name} {len(data)}\n".encode() + data)
-    return digest.hexdigest()
-
-
-def load(folder: Path = STARTER) -> Bundle:
+def load(folder: Path = DEFAULT_BUNDLE) -> Bundle:
     """Read and check a bundle's descriptions; its weights are read by `Bundle.network`.
 
-    Raises `BundleError`, with one sentence saying what is missing or does not fit.
+    Raises:
+        IncompleteBundle: A file is missing.
+        InvalidBundle: A file is damaged or does not fit the others.
     """
     folder = Path(folder)
-    model, scaler = _json(folder, "model.json"), _json(folder, "scaler.json")
-    tags, calibration = _json(folder, "id2tag.json"), _json(folder, "calibration.json")
-    if not (folder / "weights.safetensors").is_file():
-        raise BundleError(f"The model in {folder.name} lacks weights.safetensors.")
-    described = _checked(folder, "model.json", _Model, model)
-    numbers = _checked(folder, "calibration.json", _Calibration, calibration)
-    scaling = _checked(folder, "scaler.json", _Scaler, scaler)
-    metrics = _json(folder, "metrics.json")
-    _checked(folder, "metrics.json", _Metrics, metrics)
-    vocabulary, spelled = _vocabulary(folder, tags)
+    files = {name: _read_json(folder, name) for name in FILES if name != WEIGHTS}
+    if not (folder / WEIGHTS).is_file():
+        raise IncompleteBundle(f"The model in {folder.name} lacks {WEIGHTS}.")
+    model = _validated(folder, "model.json", _Model, files)
+    scaler = _validated(folder, "scaler.json", _Scaler, files)
+    calibration = _validated(folder, "calibration.json", _Calibration, files)
+    _validated(folder, "metrics.json", _Metrics, files)
+    vocabulary, spelled = _vocabulary(folder, files["id2tag.json"])
     bundle = Bundle(
         folder=folder,
-        name=described.name,
-        architecture=described.architecture,
-        arguments=described.arguments,
-        front_end=described.front_end,
-        pooling=described.pooling,
-        scaler=Scaler(_floats(scaling.mean), _floats(scaling.std)),
+        name=model.name,
+        architecture=FORMER_ARCHITECTURES.get(model.architecture, model.architecture),
+        arguments=model.arguments,
+        front_end=model.front_end,
+        pooling=model.pooling,
+        scaler=Scaler(_floats(scaler.mean), _floats(scaler.std)),
         vocabulary=vocabulary,
         spelled=spelled,
-        calibration=Calibration(_floats(numbers.slope), _floats(numbers.offset), _floats(numbers.threshold)),
-        metrics=metrics,
-        description=model,
+        calibration=Calibration(
+            _floats(calibration.slope), _floats(calibration.offset), _floats(calibration.threshold)
+        ),
+        metrics=cast(BundleMetrics, files["metrics.json"]),
+        description=files["model.json"],
     )
     _check_that_parts_fit(bundle)
     return bundle
 
 
+def save(
+    folder: Path,
+    *,
+    description: Mapping[str, object],
+    weights: Mapping[str, "torch.Tensor"],
+    scaler: Scaler,
+    vocabulary: tuple[str, ...],
+    calibration: Calibration,
+    metrics: BundleMetrics,
+    spelled: tuple[str, ...] | None = None,
+) -> Bundle:
+    """Write a bundle and check it before it takes the place of an older one.
+
+    Args:
+        folder: Where it goes; an older bundle there is replaced as a whole.
+        description: The contents of model.json; needs `name`, `architecture`, `arguments`,
+            `front_end` and `pooling`.
+        weights: Of the network; kept in half precision.
+        scaler: Of log-mel frames.
+        vocabulary: The tags that people see.
+        calibration: From logits to probabilities and thresholds.
+        metrics: The contents of metrics.json.
+        spelled: The tags as the training data spell them, where that differs.
+
+    Raises:
+        InvalidBundle: The parts do not fit; an older bundle is unchanged.
+        UnwritableBundle: The files cannot be written; an older bundle is unchanged.
+        ValueError: A number is NaN or infinite, for which JSON has no word.
+    """
+    folder = Path(folder)
+    contents = {
+        "model.json": description,
+        "scaler.json": _numbers(scaler),
+        "id2tag.json": _id2tag(vocabulary, spelled or vocabulary),
+        "calibration.json": _numbers(calibration),
+        "metrics.json": metrics,
+    }
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".bundle-") as temporary:
+            fresh = Path(temporary) / folder.name
+            fresh.mkdir()
+            _write_weights(fresh / WEIGHTS, weights)
+            for name, content in contents.items():
+                _write_json(fresh / name, content)
+            load(fresh).network()
+            _replace(folder, fresh, Path(temporary) / "older")
+    except OSError as error:
+        reason = error.strerror or error
+        raise UnwritableBundle(f"The model cannot be written to {folder}: {reason}.") from error
+    return load(folder)
+
+
+def copy(bundle: Bundle, folder: Path) -> None:
+    """Copy exactly the bundle's files into a new folder.
+
+    Raises:
+        OSError: The folder exists, or the files cannot be read or written.
+    """
+    folder.mkdir(parents=True)
+    for name in FILES:
+        shutil.copyfile(bundle.folder / name, folder / name)
+
+
+def fingerprint(folder: Path) -> str:
+    """Return SHA-256 over names and bytes of a bundle's files.
+
+    Raises:
+        IncompleteBundle: A file is missing or cannot be read.
+    """
+    digest = hashlib.sha256()
+    for name in FILES:
+        try:
+            data = (folder / name).read_bytes()
+        except OSError as error:
+            raise IncompleteBundle(f"The model in {folder.name} lacks {name}.") from error
+        digest.update(f"{name} {len(data)}\n".encode() + data)
+    return digest.hexdigest()
+
+
 class _Model(BaseModel):
-    """What `model.json` must say; it may say more."""
+    """The entries that `model.json` must have; it may have more."""
 
     name: Annotated[str, Field(pattern=NAME_PATTERN.pattern)]
     architecture: str
-    arguments: dict[str, Any]
+    arguments: dict[str, object]
     front_end: LogMelSpec
     pooling: Pooling
 
     @field_validator("front_end", mode="before")
     @classmethod
-    def _no_unknown_parameter(cls, value: Any) -> Any:
+    def _no_unknown_parameter(cls, value: object) -> object:
         for name in value if isinstance(value, dict) else ():
             if name not in LogMelSpec.__dataclass_fields__:
                 raise ValueError(f"{name} is no parameter of the front-end")
@@ -183,10 +302,10 @@ class _Calibration(BaseModel):
 
 
 class _Metrics(BaseModel):
-    """What `metrics.json` must say; it may say more."""
+    """The entries that `metrics.json` must have; it may have more."""
 
     overall: dict[str, FiniteFloat | None]
-    per_tag: dict[str, dict[str, Any]]
+    per_tag: dict[str, dict[str, object]]
     clips: int
     recordings: int
     split: str
@@ -195,86 +314,133 @@ class _Metrics(BaseModel):
 _Part = TypeVar("_Part", bound=BaseModel)
 
 
-def _checked(folder: Path, name: str, kind: type[_Part], value: dict[str, Any]) -> _Part:
+def _read_json(folder: Path, name: str) -> dict[str, object]:
+    """Return a file's JSON object.
+
+    Raises:
+        BundleError: The file is missing or something else.
+    """
     try:
-        return kind.model_validate_json(json.dumps(value), strict=True)
+        value = json.loads((folder / name).read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise IncompleteBundle(f"The model in {folder.name} lacks {name}.") from error
+    except (OSError, ValueError) as error:
+        reason = f"The model in {folder.name} has an unreadable {name}: {error}."
+        raise InvalidBundle(reason) from error
+    if not isinstance(value, dict):
+        raise InvalidBundle(f"The model in {folder.name} has no object in {name}.")
+    return value
+
+
+def _validated(
+    folder: Path, name: str, kind: type[_Part], files: Mapping[str, Mapping[str, object]]
+) -> _Part:
+    """Return a file's entries, checked.
+
+    Raises:
+        InvalidBundle: An entry is missing or wrong.
+    """
+    try:
+        return kind.model_validate_json(json.dumps(files[name]), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise BundleError(f"The model in {folder.name} has a wrong {name}: {place}: {first['msg']}.") from error
+        entry = ".".join(map(str, first["loc"]))
+        reason = f"The model in {folder.name} has a wrong {name}: {entry}: {first['msg']}."
+        raise InvalidBundle(reason) from error
 
 
-def _vocabulary(folder: Path, tags: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The tags in order of their index, each a word, none twice: (as they are shown, as the training data spell them)."""
-    shown = tags.get("shown", {})
-    count = len(tags) - ("shown" in tags)
-    spelled = tuple(tags.get(str(index)) for index in range(count))
-    words = tuple(shown.get(str(index), word) for index, word in enumerate(spelled)) if isinstance(shown, dict) else ()
-    known = {str(index) for index in range(count)}
-    if not words or not set(shown) <= known or not all(all(map(_is_word, some)) and len(set(some)) == count for some in (words, spelled)):
-        raise BundleError(f"The model in {folder.name} has a wrong id2tag.json: it must name a different tag for each index from 0.")
-    return words, spelled  # type: ignore[return-value]
+def _vocabulary(
+    folder: Path, entries: Mapping[str, object]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the tags by index: as they are shown, and as the training data spell them.
+
+    Raises:
+        InvalidBundle: An index is missing, or a tag is no word or there twice.
+    """
+    shown = entries.get("shown", {})
+    indices = [str(index) for index in range(len(entries) - ("shown" in entries))]
+    spelled = [entries.get(index) for index in indices]
+    if isinstance(shown, dict) and indices and shown.keys() <= set(indices):
+        pairs = zip(indices, spelled, strict=True)
+        vocabulary = [shown.get(index, spelling) for index, spelling in pairs]
+        if _are_distinct_words(vocabulary) and _are_distinct_words(spelled):
+            return tuple(map(str, vocabulary)), tuple(map(str, spelled))
+    reason = "it must name a different tag for each index from 0"
+    raise InvalidBundle(f"The model in {folder.name} has a wrong id2tag.json: {reason}.")
 
 
-def _is_word(value: Any) -> bool:
-    return isinstance(value, str) and len(value.split()) == 1
+def _are_distinct_words(values: Iterable[object]) -> bool:
+    words = list(values)
+    if not all(isinstance(word, str) and len(word.split()) == 1 for word in words):
+        return False
+    return len(set(words)) == len(words)
 
 
 def _check_that_parts_fit(bundle: Bundle) -> None:
-    """Raise `BundleError` if the parts do not fit each other."""
-    where, tags, bands = bundle.folder.name, len(bundle.vocabulary), bundle.front_end.bands
+    """Compare the sizes of the parts.
+
+    Raises:
+        InvalidBundle: They do not fit each other.
+    """
+    model, tags = f"The model in {bundle.folder.name}", len(bundle.vocabulary)
     for part, values in asdict(bundle.calibration).items():
         if values.shape != (tags,):
-            raise BundleError(f"The model in {where} has {len(values)} values of {part} in calibration.json for {tags} tags.")
+            count = f"{len(values)} values of {part} in calibration.json for {tags} tags"
+            raise InvalidBundle(f"{model} has {count}.")
     if set(bundle.metrics["per_tag"]) != set(bundle.vocabulary):
-        raise BundleError(f"The model in {where} has scores in metrics.json for other tags than its own.")
-    if bundle.scaler.mean.shape not in ((bands,), (1,)) or bundle.scaler.std.shape != bundle.scaler.mean.shape:
-        raise BundleError(f"The model in {where} has a scaler.json that does not fit {bands} mel bands.")
+        raise InvalidBundle(f"{model} has scores in metrics.json for other tags than its own.")
+    mean, std, bands = bundle.scaler.mean, bundle.scaler.std, bundle.front_end.bands
+    if mean.shape not in ((bands,), (1,)) or std.shape != mean.shape:
+        raise InvalidBundle(f"{model} has a scaler.json that does not fit {bands} mel bands.")
 
 
-def save(
-    folder: Path,
-    *,
-    description: dict[str, Any],
-    weights: dict[str, "torch.Tensor"],
-    scaler: Scaler,
-    vocabulary: tuple[str, ...],
-    calibration: Calibration,
-    metrics: dict[str, Any],
-    spelled: tuple[str, ...] | None = None,
-) -> Bundle:
-    """Write a bundle, weights in half precision, and check it before it takes the place of an older one in `folder`.
+def _load_weights(network: "Network", folder: Path) -> None:
+    """Read the weights into a network.
 
-    `description` becomes `model.json` and needs `name`, `architecture`, `arguments`, `front_end` and `pooling`. `vocabulary` is what
-    people see; where the training data spell it otherwise, `spelled` says how.
+    Raises:
+        InvalidBundle: They are damaged or of another network.
     """
-    from safetensors.torch import save_file
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
 
-    folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".bundle-") as temporary:
-        fresh = Path(temporary) / folder.name
-        fresh.mkdir()
-        halves = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
-        save_file({name: tensor.contiguous().cpu() for name, tensor in halves.items()}, fresh / "weights.safetensors")
-        _write_json(fresh / "model.json", description)
-        _write_json(fresh / "scaler.json", {part: _numbers(values) for part, values in asdict(scaler).items()})
-        _write_json(fresh / "id2tag.json", _id2tag(vocabulary, spelled or vocabulary))
-        _write_json(fresh / "calibration.json", {part: _numbers(values) for part, values in asdict(calibration).items()})
-        _write_json(fresh / "metrics.json", metrics)
-        (fresh / "weights.safetensors").chmod(0o644)  # safetensors writes private files
-        load(fresh).network()
-        _replace(folder, fresh, Path(temporary) / "older")
-    return load(folder)
+    try:
+        weights = {name: values.float() for name, values in load_file(folder / WEIGHTS).items()}
+        network.load_state_dict(weights)
+    except (RuntimeError, SafetensorError, OSError) as error:
+        reason = f"{WEIGHTS} is damaged or of another network than model.json says"
+        raise InvalidBundle(f"{folder.name}: {reason}.") from error
 
 
-def _id2tag(vocabulary: tuple[str, ...], spelled: tuple[str, ...]) -> dict[str, Any]:
-    shown = {str(index): word for index, (word, own) in enumerate(zip(vocabulary, spelled, strict=True)) if word != own}
-    return {str(index): tag for index, tag in enumerate(spelled)} | ({"shown": shown} if shown else {})
+def _write_weights(path: Path, weights: Mapping[str, "torch.Tensor"]) -> None:
+    """Write weights, floats in half precision.
+
+    Raises:
+        OSError: They cannot be written.
+    """
+    from safetensors.torch import save
+
+    halves = {
+        name: (values.half() if values.is_floating_point() else values).contiguous().cpu()
+        for name, values in weights.items()
+    }
+    path.write_bytes(save(halves))
+
+
+def _write_json(path: Path, value: Mapping[str, object]) -> None:
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", "utf-8")
+
+
+def _id2tag(vocabulary: tuple[str, ...], spelled: tuple[str, ...]) -> dict[str, object]:
+    """Return the contents of id2tag.json."""
+    entries: dict[str, object] = {str(index): tag for index, tag in enumerate(spelled)}
+    pairs = enumerate(zip(vocabulary, spelled, strict=True))
+    shown = {str(index): word for index, (word, spelling) in pairs if word != spelling}
+    return entries | ({"shown": shown} if shown else {})
 
 
 def _replace(folder: Path, fresh: Path, older: Path) -> None:
-    """Put `fresh` in the place of `folder`; if that fails, what was there is there again."""
+    """Put `fresh` in the place of `folder`; if that fails, the older bundle is put back."""
     if folder.exists():
         os.rename(folder, older)
     try:
@@ -285,32 +451,11 @@ def _replace(folder: Path, fresh: Path, older: Path) -> None:
         raise
 
 
-def copy(bundle: Bundle, folder: Path) -> None:
-    """Copy exactly the bundle's files into a new `folder`."""
-    folder.mkdir(parents=True)
-    for name in FILES:
-        shutil.copyfile(bundle.folder / name, folder / name)
-
-
-def _json(folder: Path, name: str) -> dict[str, Any]:
-    try:
-        value = json.loads((folder / name).read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise BundleError(f"The model in {folder.name} lacks {name}.") from error
-    except (OSError, ValueError) as error:
-        raise BundleError(f"The model in {folder.name} has an unreadable {name}: {error}.") from error
-    if not isinstance(value, dict):
-        raise BundleError(f"The model in {folder.name} has no object in {name}.")
-    return value
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    path.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
-
-
-def _floats(values: list[float]) -> np.ndarray:
+def _floats(values: list[float]) -> NDArray[np.float32]:
     return np.array(values, np.float32).reshape(-1)
 
 
-def _numbers(values: np.ndarray) -> list[float]:
-    return [round(float(value), 6) for value in values]
+def _numbers(part: Scaler | Calibration) -> dict[str, object]:
+    """Return a part's arrays as lists of numbers for JSON."""
+    arrays: dict[str, NDArray[np.float32]] = asdict(part)
+    return {name: [round(float(value), 6) for value in values] for name, values in arrays.items()}

@@ -1,33 +1,45 @@
 """Networks from scaled log-mel frames to logits per window of time; architectures by name.
 
-Every network answers for windows of time, not for the clip, so that "when was it heard" exists for every architecture. How
-windows become one answer for the clip is the bundle's pooling, not the network's business.
+Every network answers for windows of time, not for the clip, so that the time of an event is known
+for every architecture. The bundle's pooling, not the network, turns windows into an answer for the
+clip.
 """
 
 import copy
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-WINDOWS_AT_ONCE = 64  # bounds the memory of long clips: ten minutes are 540 windows
-FRAMES_AT_ONCE = 4096  # likewise for networks that listen to whole clips: 95 seconds take about 200 MB
-CONTEXT = 96  # frames that a piece of a long clip sees of its neighbours; no output of `EarmarkCNN` depends on more
+WINDOWS_BATCH_SIZE = 64
+"""Bounds the memory of long clips: ten minutes are 540 windows."""
+FRAMES_BATCH_SIZE = 4096
+"""The same for networks that process whole clips: 95 seconds take about 200 MB."""
+CONTEXT_FRAMES = 96
+"""Neighbours that a piece of a long clip sees; no output of `EarmarkCNN` depends on more."""
+
+_Item = TypeVar("_Item")
 
 
 class WindowScores(NamedTuple):
-    """`logits` [windows, tags] and `embedding` [windows, size] of one clip."""
+    """`logits` [windows, tags] and `embedding` [windows, size] of a clip."""
 
     logits: Tensor
     embedding: Tensor
 
 
 class Network(nn.Module):
-    """What every architecture has: sizes, windows over a clip, and scores for them.
+    """The interface of every architecture: sizes, windows over a clip, and scores for them.
 
-    `window` and `hop` are in frames; `embedding_size` is the width of the embedding.
+    Attributes:
+        tags: Outputs.
+        bands: Mel bands that go in.
+        window: Frames in a window.
+        hop: Frames between the starts of two windows.
+        embedding_size: Width of the embedding.
     """
 
     tags: int
@@ -37,44 +49,61 @@ class Network(nn.Module):
     embedding_size: int
 
     def window_starts(self, frames: int) -> list[int]:
-        """First frame of each window over a clip: every `hop`, the last one flush with the end."""
+        """Return the first frame of each window: every `hop`, and the last window of the clip."""
         last = max(0, frames - self.window)
         return [*range(0, last, self.hop), last]
 
     def score(self, clips: list[Tensor]) -> list[WindowScores]:
-        """Whole clips, float [bands, frames >= window] each, in as few passes as possible -> their window scores."""
-        raise NotImplementedError  # each architecture has its own; a torch module cannot be an abstract base class without more ado
+        """Score whole clips in as few passes as possible.
+
+        Args:
+            clips: float [bands, frames >= window] each.
+        """
+        raise NotImplementedError  # torch modules do not mix with abstract base classes
 
 
-class SeedCNN(Network):
+class PrototypeCNN(Network):
     """Four convolutions and two linear layers on a square patch of log-mel.
 
-    Each convolution is 4x4 with stride 2, so 96 x 96 becomes 6 x 6. `channels` are the widths of the four convolutions,
-    `hidden` the width of the first linear layer. (The seed had four of 128, and 1152.)
+    Each convolution is 4x4 with stride 2, so 96 x 96 becomes 6 x 6. The default sizes are those of
+    the student prototype.
     """
 
     def __init__(
         self,
         tags: int,
-        channels: tuple[int, int, int, int] = (128, 128, 128, 128),
+        channels: Sequence[int] = (128, 128, 128, 128),
         hidden: int = 1152,
         bands: int = 96,
         window: int = 96,
         hop: int = 48,
         dropout: float = 0.3,
     ) -> None:
+        """Build the layers.
+
+        Args:
+            tags: Outputs.
+            channels: Widths of the four convolutions.
+            hidden: Width of the first linear layer.
+            bands: Mel bands that go in.
+            window: Frames in a window.
+            hop: Frames between the starts of two windows.
+            dropout: Before each linear layer.
+
+        Raises:
+            ValueError: No such network can be built.
+        """
         super().__init__()
-        if hop < 1 or len(channels) != 4 or min(*channels, hidden, bands // 16, window // 16) < 1:
-            raise ValueError("seed_cnn wants four channel widths, a hop of at least 1 and patches of at least 16 x 16")
-        self.tags, self.bands, self.window, self.hop, self.embedding_size = tags, bands, window, hop, hidden
-        layers: list[nn.Module] = []
-        for width_in, width_out in zip((1, *channels), channels, strict=False):
-            layers += [
-                nn.Conv2d(width_in, width_out, kernel_size=4, stride=2, padding=1, bias=False),
-                nn.BatchNorm2d(width_out),
-                nn.ReLU(inplace=True),
-            ]
-        self.convolutions = nn.Sequential(*layers)
+        sizes = (*channels, hidden, bands // 16, window // 16, hop)
+        if len(channels) != 4 or min(sizes) < 1:
+            needs = "four channel widths, a hop of at least 1 and patches of at least 16 x 16"
+            raise ValueError(f"prototype_cnn needs {needs}")
+        self.tags, self.bands, self.window, self.hop = tags, bands, window, hop
+        self.embedding_size = hidden
+        widths = zip((1, *channels), channels, strict=False)
+        self.convolutions = nn.Sequential(
+            *(layer for width_in, width in widths for layer in _halving_layers(width_in, width))
+        )
         self.hidden = nn.Sequential(
             nn.Flatten(),
             nn.Dropout(dropout),
@@ -84,67 +113,111 @@ class SeedCNN(Network):
         self.output = nn.Sequential(nn.Dropout(dropout), nn.Linear(hidden, tags))
 
     def forward(self, patches: Tensor) -> WindowScores:
-        """float [windows, bands, window] -> logits [windows, tags], embedding [windows, hidden]."""
+        """Score patches, float [windows, bands, window]."""
         embedding = self.hidden(self.convolutions(patches.unsqueeze(1)))
         return WindowScores(self.output(embedding), embedding)
 
     def score(self, clips: list[Tensor]) -> list[WindowScores]:
-        """Whole clips, float [bands, frames >= window] each, in as few passes as possible -> their window scores."""
-        patches = [clip[:, start : start + self.window] for clip in clips for start in self.window_starts(clip.shape[1])]
-        passes = [self(torch.stack(patches[first : first + WINDOWS_AT_ONCE])) for first in range(0, len(patches), WINDOWS_AT_ONCE)]
-        counts = [len(self.window_starts(clip.shape[1])) for clip in clips]
-        logits = torch.cat([one.logits for one in passes]).split(counts)
-        embedding = torch.cat([one.embedding for one in passes]).split(counts)
-        return [WindowScores(*pair) for pair in zip(logits, embedding, strict=True)]
+        """Score whole clips in as few passes as possible.
+
+        Args:
+            clips: float [bands, frames >= window] each.
+        """
+        starts = [self.window_starts(clip.shape[1]) for clip in clips]
+        patches = [
+            clip[:, start : start + self.window]
+            for clip, own_starts in zip(clips, starts, strict=True)
+            for start in own_starts
+        ]
+        scored = [self(torch.stack(batch)) for batch in _batches(patches, WINDOWS_BATCH_SIZE)]
+        counts = [len(own_starts) for own_starts in starts]
+        logits = torch.cat([scores.logits for scores in scored])
+        embedding = torch.cat([scores.embedding for scores in scored])
+        by_clip = zip(torch.split(logits, counts), torch.split(embedding, counts), strict=True)
+        return [WindowScores(*pair) for pair in by_clip]
 
 
-class ColumnScaledSeedCNN(SeedCNN):
-    """`SeedCNN` on patches scaled as COALA published them: x * `scale` + `offset`, one number each per frame of the window.
+class ColumnScaledPrototypeCNN(PrototypeCNN):
+    """`PrototypeCNN` on patches scaled as COALA published them, a factor per frame of the window.
 
-    The log-mels that come in are not scaled yet. What belongs to a window's frames cannot be a bundle's scaler, which knows bands.
+    The log-mels that go in are not scaled yet: x * `scale` + `offset` happens here, because a
+    bundle's scaler knows bands, not the frames of a window.
     """
 
     scale: Tensor
     offset: Tensor
 
-    def __init__(self, tags: int, scale: Sequence[float], offset: Sequence[float], **arguments: Any) -> None:
-        super().__init__(tags, **arguments)
+    def __init__(
+        self,
+        tags: int,
+        scale: Sequence[float],
+        offset: Sequence[float],
+        channels: Sequence[int] = (128, 128, 128, 128),
+        hidden: int = 1152,
+        bands: int = 96,
+        window: int = 96,
+        hop: int = 48,
+        dropout: float = 0.3,
+    ) -> None:
+        """Build the layers.
+
+        Args:
+            tags: Outputs.
+            scale: A factor for each frame of the window.
+            offset: What is added, for each frame of the window.
+            channels: Widths of the four convolutions.
+            hidden: Width of the first linear layer.
+            bands: Mel bands that go in.
+            window: Frames in a window.
+            hop: Frames between the starts of two windows.
+            dropout: Before each linear layer.
+
+        Raises:
+            ValueError: No such network can be built.
+        """
+        super().__init__(tags, channels, hidden, bands, window, hop, dropout)
         if len(scale) != self.window or len(offset) != self.window:
-            raise ValueError("seed_cnn_columns wants a scale and an offset for each frame of its window")
+            needs = "a scale and an offset for each frame of its window"
+            raise ValueError(f"prototype_cnn_columns needs {needs}")
         self.register_buffer("scale", torch.tensor(scale), persistent=False)
         self.register_buffer("offset", torch.tensor(offset), persistent=False)
 
     def forward(self, patches: Tensor) -> WindowScores:
+        """Score patches of log-mel that is not scaled, float [windows, bands, window]."""
         return super().forward(patches * self.scale + self.offset)
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions, the second one around a short cut: [n, `width_in`, h, w] -> [n, `width`, h, w]."""
+    """Two 3x3 convolutions, the second with a residual connection.
+
+    [n, `width_in`, h, w] -> [n, `width`, h, w], halved by a stride of 2.
+    """
 
     def __init__(self, width_in: int, width: int, stride: int = 1) -> None:
         super().__init__()
-        self.first = nn.Sequential(_convolution(width_in, width, stride), nn.BatchNorm2d(width), nn.ReLU(inplace=True))
+        self.first = nn.Sequential(
+            _convolution(width_in, width, stride), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
+        )
         self.second = nn.Sequential(_convolution(width, width), nn.BatchNorm2d(width))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Apply both convolutions."""
         x = self.first(x)
         return functional.relu(x + self.second(x))
-
-
-def _convolution(width_in: int, width: int, stride: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(width_in, width, kernel_size=3, stride=stride, padding=1, bias=False)
 
 
 class EarmarkCNN(Network):
     """3x3 convolutions over the whole clip, then mean plus maximum over each window of time.
 
-    After PANNs' CNN10 (Kong et al. 2020; section "CNN"), made cheap: the first convolution has stride 2, widths are a quarter, and
-    the convolutions see a clip once, however its windows overlap. Four blocks of two convolutions, halved in both directions
-    between them, so that a column of features stands for 16 frames; frequency is averaged away before the windows are taken.
-    With `channels` (24, 48, 96, 256) it has 1.1 million parameters and needs 0.35 G multiply-adds for ten seconds.
+    After PANNs' CNN10 (Kong et al. 2020; section "CNN"), made cheap: the first convolution has
+    stride 2, widths are a quarter, and the convolutions see a clip once, however its windows
+    overlap. Four blocks of two convolutions, halved in both directions between them, so that a
+    column of features stands for 16 frames; frequency is averaged away before the windows are
+    taken. With the default sizes it has 1.1 million parameters and needs 0.35 G multiply-adds for
+    ten seconds.
 
-    A window's logits also know up to 61 frames on either side of it (the convolutions' field of view): what lies far away
-    cannot reach it, what borders on it can.
+    A window's logits also depend on up to 61 frames on either side of it (the convolutions' field
+    of view), and on nothing further away.
     """
 
     STRIDE = 16
@@ -152,7 +225,7 @@ class EarmarkCNN(Network):
     def __init__(
         self,
         tags: int,
-        channels: tuple[int, int, int, int] = (24, 48, 96, 256),
+        channels: Sequence[int] = (24, 48, 96, 256),
         hidden: int = 256,
         bands: int = 96,
         window: int = 96,
@@ -160,104 +233,161 @@ class EarmarkCNN(Network):
         dropout: float = 0.3,
         block_dropout: float = 0.1,
     ) -> None:
+        """Build the layers.
+
+        Args:
+            tags: Outputs.
+            channels: Widths of the four blocks.
+            hidden: Width of the first linear layer.
+            bands: Mel bands that go in, at least 16.
+            window: Frames in a window, a multiple of 16.
+            hop: Frames between the starts of two windows, a multiple of 16.
+            dropout: Before each linear layer.
+            block_dropout: Between the blocks.
+
+        Raises:
+            ValueError: No such network can be built.
+        """
         super().__init__()
-        if len(channels) != 4 or min(*channels, hidden, bands // self.STRIDE, window, hop) < 1 or window % self.STRIDE or hop % self.STRIDE:
-            raise ValueError("earmark_cnn wants four channel widths, at least 16 bands, and a window and a hop in multiples of 16 frames")
-        self.tags, self.bands, self.window, self.hop, self.embedding_size = tags, bands, window, hop, hidden
-        widths = zip((1, *channels), channels, strict=False)
-        self.blocks = nn.ModuleList(Block(width_in, width, stride=1 if n else 2) for n, (width_in, width) in enumerate(widths))
+        sizes = (*channels, hidden, bands // self.STRIDE, window, hop)
+        if len(channels) != 4 or min(sizes) < 1 or window % self.STRIDE or hop % self.STRIDE:
+            needs = "at least 16 bands, and a window and a hop in multiples of 16 frames"
+            raise ValueError(f"earmark_cnn needs four channel widths, {needs}")
+        self.tags, self.bands, self.window, self.hop = tags, bands, window, hop
+        self.embedding_size = hidden
+        widths = enumerate(zip((1, *channels), channels, strict=False))
+        self.blocks = nn.ModuleList(
+            Block(width_in, width, stride=1 if number else 2)
+            for number, (width_in, width) in widths
+        )
         self.halve = nn.AvgPool2d(2, ceil_mode=True)
         self.block_dropout = nn.Dropout(block_dropout)
-        self.hidden = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels[-1], hidden), nn.ReLU(inplace=True))
+        self.hidden = nn.Sequential(
+            nn.Dropout(dropout), nn.Linear(channels[-1], hidden), nn.ReLU(inplace=True)
+        )
         self.output = nn.Sequential(nn.Dropout(dropout), nn.Linear(hidden, tags))
 
     def forward(self, patches: Tensor) -> WindowScores:
-        """float [n, bands, frames], each one window whatever its length -> logits [n, tags], embedding [n, hidden]."""
+        """Score patches, float [n, bands, frames], each as a window whatever its length."""
         columns = self._columns(patches)
         return self._head(columns.mean(dim=-1) + columns.amax(dim=-1))
 
     def score(self, clips: list[Tensor]) -> list[WindowScores]:
-        """Whole clips, float [bands, frames >= window] each; those of one length share a pass -> their window scores."""
+        """Score whole clips; those of equal length share a pass.
+
+        Args:
+            clips: float [bands, frames >= window] each.
+        """
         scores: dict[int, WindowScores] = {}
-        for alike in _of_one_length(clips):
-            frames = clips[alike[0]].shape[1]
-            at_once = max(1, FRAMES_AT_ONCE // frames)
-            for first in range(0, len(alike), at_once):
-                chosen = alike[first : first + at_once]
-                scores |= zip(chosen, self._windows(torch.stack([clips[index] for index in chosen])), strict=True)
+        for group in _groups_by_length(clips):
+            clips_per_pass = max(1, FRAMES_BATCH_SIZE // clips[group[0]].shape[1])
+            for batch in _batches(group, clips_per_pass):
+                windows = self._windows(torch.stack([clips[index] for index in batch]))
+                scores |= zip(batch, windows, strict=True)
         return [scores[index] for index in range(len(clips))]
 
     def _windows(self, clips: Tensor) -> list[WindowScores]:
-        """Clips of one length [n, bands, frames] -> the window scores of each."""
-        columns, starts = self._long_columns(clips), self.window_starts(clips.shape[-1])
-        wide = self.window // self.STRIDE
-        first = torch.tensor(starts, device=clips.device).div(self.STRIDE, rounding_mode="floor").clamp(max=columns.shape[-1] - wide)
-        first[-1] = columns.shape[-1] - wide  # flush with the end, also of a clip that ends between two columns
-        views = columns.unfold(-1, wide, 1)[:, :, first]  # [n, channels, windows, wide]
+        """Return the window scores of clips of equal length, [n, bands, frames]."""
+        columns = self._long_columns(clips)
+        width = self.window // self.STRIDE
+        last = columns.shape[-1] - width
+        starts = torch.tensor(self.window_starts(clips.shape[-1]), device=clips.device)
+        first = starts.div(self.STRIDE, rounding_mode="floor").clamp(max=last)
+        first[-1] = last  # the last columns, also of a clip that ends between two columns
+        views = columns.unfold(-1, width, 1)[:, :, first]  # [n, channels, windows, width]
         pooled = (views.mean(dim=-1) + views.amax(dim=-1)).transpose(1, 2)
         logits, embedding = self._head(pooled)
-        return [WindowScores(*one) for one in zip(logits, embedding, strict=True)]
+        return [WindowScores(*pair) for pair in zip(logits, embedding, strict=True)]
 
     def _long_columns(self, clips: Tensor) -> Tensor:
-        """As `_columns`; clips too long for one pass go through in pieces that see enough of their neighbours."""
+        """Return the same as `_columns`; long clips are computed in pieces that overlap."""
         frames = clips.shape[-1]
-        if frames <= FRAMES_AT_ONCE:
+        if frames <= FRAMES_BATCH_SIZE:
             return self._columns(clips)
         pieces = []
-        for start in range(0, frames, FRAMES_AT_ONCE):
-            before = min(start, CONTEXT)
-            piece = self._columns(clips[..., start - before : start + FRAMES_AT_ONCE + CONTEXT])
-            kept = -(-min(FRAMES_AT_ONCE, frames - start) // self.STRIDE)
-            pieces.append(piece[..., before // self.STRIDE : before // self.STRIDE + kept])
+        for start in range(0, frames, FRAMES_BATCH_SIZE):
+            before = min(start, CONTEXT_FRAMES)
+            stop = start + FRAMES_BATCH_SIZE + CONTEXT_FRAMES
+            piece = self._columns(clips[..., start - before : stop])
+            kept = -(-min(FRAMES_BATCH_SIZE, frames - start) // self.STRIDE)
+            skipped = before // self.STRIDE
+            pieces.append(piece[..., skipped : skipped + kept])
         return torch.cat(pieces, dim=-1)
 
     def _columns(self, clips: Tensor) -> Tensor:
-        """float [n, bands, frames] -> one column of features per 16 frames, [n, channels, ceil(frames / 16)].
+        """Return a column of features per 16 frames, [n, channels, ceil(frames / 16)].
 
-        The last frame is repeated until the last column is full: what a convolution pads with, zero, is a frame of average
-        loudness, which after silence sounds like a bang.
+        The last frame is repeated until the last column is full: what a convolution pads with,
+        zero, is a frame of average loudness, which after silence looks like a bang.
         """
-        x = functional.pad(clips, (0, -clips.shape[-1] % self.STRIDE), mode="replicate").unsqueeze(1)
+        x = functional.pad(clips, (0, -clips.shape[-1] % self.STRIDE), mode="replicate")
+        x = x.unsqueeze(1)
         for number, block in enumerate(self.blocks):
             x = block(self.block_dropout(self.halve(x)) if number else x)
         return x.mean(dim=2)
 
     def _head(self, pooled: Tensor) -> WindowScores:
-        """float [..., channels] -> logits [..., tags], embedding [..., hidden]."""
+        """Return the scores of pooled features, float [..., channels]."""
         embedding = self.hidden(pooled)
         return WindowScores(self.output(embedding), embedding)
 
 
-def _of_one_length(clips: list[Tensor]) -> list[list[int]]:
-    """The clips' indices in groups of equally many frames."""
-    groups: dict[int, list[int]] = {}
-    for index, clip in enumerate(clips):
-        groups.setdefault(clip.shape[1], []).append(index)
-    return list(groups.values())
-
-
-def fuse_batch_norm(network: Network) -> Network:
-    """A copy for inference in which each convolution has swallowed the batch norm behind it: same outputs, less to do."""
-    fused = copy.deepcopy(network).eval()
-    for parent in [module for module in fused.modules() if isinstance(module, nn.Sequential)]:
-        layers = list(parent)
-        for index, (first, second) in enumerate(zip(layers, layers[1:], strict=False)):
-            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
-                parent[index] = nn.utils.fuse_conv_bn_eval(first, second)
-                parent[index + 1] = nn.Identity()
-    return fused
-
-
 ARCHITECTURES: dict[str, Callable[..., Network]] = {
-    "seed_cnn": SeedCNN,
-    "seed_cnn_columns": ColumnScaledSeedCNN,
+    "prototype_cnn": PrototypeCNN,
+    "prototype_cnn_columns": ColumnScaledPrototypeCNN,
     "earmark_cnn": EarmarkCNN,
 }
 
 
-def build(architecture: str, tags: int, arguments: dict) -> Network:
-    """A network by the name and arguments that a bundle's `model.json` gives.
+def build(architecture: str, tags: int, arguments: Mapping[str, object]) -> Network:
+    """Build a network by the name and arguments that a bundle gives.
 
-    Raises `KeyError` for an unknown name and `TypeError` for arguments that it does not take.
+    Args:
+        architecture: A key of `ARCHITECTURES`.
+        tags: Outputs.
+        arguments: Of the architecture.
+
+    Raises:
+        KeyError: The name is unknown.
+        TypeError: The architecture takes no such arguments.
+        ValueError: It takes them, but not these values.
     """
     return ARCHITECTURES[architecture](tags=tags, **arguments)
+
+
+def fuse_batch_norm(network: Network) -> Network:
+    """Return a copy for inference whose convolutions contain the batch norm behind them.
+
+    The outputs are the same, with less to compute.
+    """
+    fused = copy.deepcopy(network).eval()
+    for parent in [module for module in fused.modules() if isinstance(module, nn.Sequential)]:
+        layers = list(parent)
+        for index, (layer, following) in enumerate(pairwise(layers)):
+            if isinstance(layer, nn.Conv2d) and isinstance(following, nn.BatchNorm2d):
+                parent[index] = nn.utils.fuse_conv_bn_eval(layer, following)
+                parent[index + 1] = nn.Identity()
+    return fused
+
+
+def _halving_layers(width_in: int, width: int) -> tuple[nn.Module, ...]:
+    """Return a 4x4 convolution of stride 2 with its batch norm."""
+    convolution = nn.Conv2d(width_in, width, kernel_size=4, stride=2, padding=1, bias=False)
+    return convolution, nn.BatchNorm2d(width), nn.ReLU(inplace=True)
+
+
+def _convolution(width_in: int, width: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(width_in, width, kernel_size=3, stride=stride, padding=1, bias=False)
+
+
+def _batches(items: list[_Item], size: int) -> Iterator[list[_Item]]:
+    for first in range(0, len(items), size):
+        yield items[first : first + size]
+
+
+def _groups_by_length(clips: list[Tensor]) -> list[list[int]]:
+    """Return the clips' indices in groups of equally many frames."""
+    groups: dict[int, list[int]] = {}
+    for index, clip in enumerate(clips):
+        groups.setdefault(clip.shape[1], []).append(index)
+    return list(groups.values())

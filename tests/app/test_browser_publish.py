@@ -1,12 +1,14 @@
-"""The whole path in a real browser: visit, record or upload, sign in, come back to the draft, publish, see it in the monitor."""
+"""The whole path in a real browser: upload or record, sign in, publish, see it in the monitor."""
 
 import pytest
 from playwright.sync_api import expect
 
-from core.id2prediction import fold
-from core.workspace.local import LocalWorkspace
-from tests.app.conftest import Server
+from core.events.fold import fold
+from core.storage.local import open_local_workspace
+from tests.helpers.app_browser import sign_in_at_freesound
+from tests.helpers.app_server import Server
 
+pytestmark = pytest.mark.browser
 NAME = '<img src=x onerror="document.title=1"> **Rain** :red[x] [a](https://evil.example)'
 
 
@@ -15,26 +17,19 @@ def server(own_workspace, freesound_server, tmp_path):
     """The app with Freesound's double behind it, which processes uploads at once."""
     freesound_server.auto_process = True
     running = Server(own_workspace, start=False)
-    client = freesound_server.state.add_client("earmark", redirect_uri=f"{running.url}/auth/freesound/callback")
+    client = freesound_server.state.add_client(
+        "earmark", redirect_uri=f"{running.url}/auth/freesound/callback"
+    )
     running.configure(
         FREESOUND_API_KEY=client.client_secret,
         EARMARK_FREESOUND_CLIENT_ID=client.client_id,
         EARMARK_FREESOUND_API=f"{freesound_server.url}/apiv2",
         EARMARK_PREVIEW_HOSTS="127.0.0.1",
-        EARMARK_FREESOUND_LEDGER=str(tmp_path / "ledger.sqlite"),
+        EARMARK_FREESOUND_REQUESTS_FILE=str(tmp_path / "requests.sqlite"),
     )
     running.start()
     yield running
     running.stop()
-
-
-def sign_in_at_freesound(page, name="alice", agree=True):
-    page.locator("input[name=username]").fill(name)
-    page.locator("input[name=password]").fill(name)
-    page.keyboard.press("Enter")
-    page.locator("[name=allow]").wait_for()
-    if agree:
-        page.locator("[name=allow]").click()
 
 
 def fill_in(page):
@@ -47,10 +42,14 @@ def fill_in(page):
     expect(page.locator("code", has_text="field-recording")).to_be_visible()
 
 
-def test_from_a_visit_to_a_sound_in_the_monitor(page, server, examples, freesound_server, own_workspace):
+def test_from_a_visit_to_a_sound_in_the_monitor(
+    page, server, examples, freesound_server, own_workspace
+):
     page.goto(f"{server.url}/try")
     data = (examples / "rain-on-leaves.ogg").read_bytes()
-    page.locator("input[type=file]").first.set_input_files({"name": "rain.ogg", "mimeType": "audio/ogg", "buffer": data})
+    page.locator("input[type=file]").first.set_input_files(
+        {"name": "rain.ogg", "mimeType": "audio/ogg", "buffer": data}
+    )
     page.get_by_role("heading", name="Publish on Freesound").wait_for()
     fill_in(page)
     expect(page.get_by_role("button", name="Publish as")).to_have_count(0)
@@ -68,8 +67,10 @@ def test_from_a_visit_to_a_sound_in_the_monitor(page, server, examples, freesoun
 
     (stored,) = freesound_server.state.sounds.values()
     assert (stored.audio, stored.name, sorted(stored.tags)) == (data, NAME, sorted(shown))
-    assert stored.description.startswith("Rain, from <b>inside</b>.\nTwo lines.\n\nMachine-assisted tags:")
-    events = LocalWorkspace(own_workspace).events(f"freesound:{stored.id}")
+    assert stored.description.startswith(
+        "Rain, from <b>inside</b>.\nTwo lines.\n\nMachine-assisted tags:"
+    )
+    events = open_local_workspace(own_workspace).events.of_sound(f"freesound:{stored.id}")
     assert [event.kind for event in events] == ["predicted", "published"]
     assert sorted(fold(events).tags) == sorted(shown)
 
@@ -78,11 +79,14 @@ def test_from_a_visit_to_a_sound_in_the_monitor(page, server, examples, freesoun
     expect(card.get_by_text(NAME)).to_be_visible()
     expect(card.locator(".chip b")).to_have_text(list(fold(events).tags))
     page.goto(f"{server.url}/uploads")
-    expect(page.get_by_text("waiting for people to moderate it")).to_be_visible()
+    expect(page.get_by_text("waiting for moderation")).to_be_visible()
     assert page.title() != "1"
-    secrets = [token.access for token in freesound_server.state.tokens] + [c.client_secret for c in freesound_server.state.clients.values()]
-    assert not [one for one in secrets if one in page.content() + str(page.context.cookies()) + page.url]
-    assert page.problems == []
+    state = freesound_server.state
+    secrets = [token.access for token in state.tokens]
+    secrets += [client.client_secret for client in state.clients.values()]
+    visible = page.content() + str(page.context.cookies()) + page.url
+    assert not [secret for secret in secrets if secret in visible]
+    assert page.watcher.problems == []
 
 
 def test_a_recording_can_be_published_and_a_part_of_it_is_enough(page, server, freesound_server):
@@ -90,7 +94,7 @@ def test_a_recording_can_be_published_and_a_part_of_it_is_enough(page, server, f
     page.get_by_role("button", name="Sign in with Freesound").click()
     sign_in_at_freesound(page)
     page.get_by_role("button", name="Sign out").wait_for()
-    page.get_by_role("button", name="Record").click()
+    page.get_by_role("button", name="Record", exact=True).click()
     expect(page.get_by_text("00:02")).to_be_visible()
     page.get_by_role("button", name="Stop recording").click()
     page.get_by_role("heading", name="Publish on Freesound").wait_for()
@@ -118,7 +122,9 @@ def test_who_declines_finds_the_draft_again(page, server, examples, freesound_se
     fill_in(page)
     page.get_by_role("button", name="Sign in with Freesound to publish").click()
     sign_in_at_freesound(page, agree=False)
-    page.locator("[name=deny], button:not([name=allow]), input[type=submit]:not([name=allow])").first.click()
+    page.locator(
+        "[name=deny], button:not([name=allow]), input[type=submit]:not([name=allow])"
+    ).first.click()
     expect(page.get_by_text("did not agree")).to_be_visible()
     page.get_by_role("link", name="Back to Earmark").click()
     expect(page.get_by_label("Name", exact=True)).to_have_value(NAME)

@@ -1,4 +1,4 @@
-"""What somebody works on at the try page is kept for them, and for nobody else."""
+"""Drafts of the try page are kept for their owner, and for nobody else."""
 
 import hashlib
 import json
@@ -6,12 +6,14 @@ import time
 
 import pytest
 
-from app import drafts
-from app.drafts import KEPT_FOR_S, Draft, DraftStore
+from app import services
+from app.drafts import MAX_AGE_S, Draft, DraftStore
 
 ALICE, BOB = 101, 102
 HERS, OTHER = "a" * 43, "b" * 43
-DRAFT = Draft("Rain", b"the sound", {"title": "Rain", "tags": ["rain", "roof"], "part": [0.5, 1.0]}, ALICE)
+DRAFT = Draft(
+    "Rain", b"the sound", {"title": "Rain", "tags": ["rain", "roof"], "part": [0.5, 1.0]}, ALICE
+)
 
 
 class Clock:
@@ -70,23 +72,25 @@ def test_somebody_elses_is_not_shown_and_is_deleted(store, folder):
 
 
 @pytest.mark.parametrize(("owner", "person"), [(None, ALICE), (ALICE, None), (None, None)])
-def test_a_draft_comes_along_when_somebody_signs_in_and_when_a_sign_in_has_run_out(store, owner, person):
+def test_a_draft_comes_along_when_somebody_signs_in_and_when_a_sign_in_has_run_out(
+    store, owner, person
+):
     store.save(HERS, draft := Draft("Rain", b"the sound", {}, owner))
     assert store.load(HERS, person) == draft
 
 
 def test_after_a_day_it_is_gone(store, clock, folder):
     store.save(HERS, DRAFT)
-    clock.later = KEPT_FOR_S - 60
+    clock.later = MAX_AGE_S - 60
     assert store.load(HERS, ALICE) == DRAFT
-    clock.later = KEPT_FOR_S + 60
+    clock.later = MAX_AGE_S + 60
     assert store.load(HERS, ALICE) is None
     assert files(folder) == []
 
 
 def test_what_nobody_comes_back_for_is_deleted_when_others_save(store, clock, folder):
     store.save(HERS, DRAFT)
-    clock.later = KEPT_FOR_S + 60
+    clock.later = MAX_AGE_S + 60
     store.save(OTHER, Draft("Dog", b"another", {}))
     assert b"the sound" not in [file.read_bytes() for file in files(folder)]
 
@@ -110,7 +114,7 @@ def test_typing_on_keeps_the_clip_and_the_new_words(store, folder):
 def test_when_there_is_no_room_the_oldest_goes(folder, clock):
     import os
 
-    store = DraftStore(folder, clock, most_bytes=2500)
+    store = DraftStore(folder, clock, max_bytes=2500)
     for age, browser in ((30, "x" * 43), (20, "y" * 43), (10, "z" * 43)):
         store.save(browser, Draft(browser, browser.encode() * 20, {}))
         for path in files(folder / hashlib.sha256(browser.encode()).hexdigest()):
@@ -118,17 +122,29 @@ def test_when_there_is_no_room_the_oldest_goes(folder, clock):
     assert [bool(store.load(browser * 43, None)) for browser in "xyz"] == [False, True, True]
 
 
-def test_forgotten_is_forgotten(store, folder):
+def test_deleted_is_deleted(store, folder):
     store.save(HERS, DRAFT)
-    store.forget(HERS)
+    store.delete(HERS)
     assert (store.load(HERS, ALICE), files(folder)) == (None, [])
-    store.forget(HERS)
+    store.delete(HERS)
 
 
 def tampered(facts: dict) -> list[bytes]:
-    other = [{"sha256": "../" + facts["sha256"]}, {"sha256": 5}, {"form": ["x"]}, {"time": "soon"}, {"owner": "alice"}, {"name": None}]
-    without = [{name: value for name, value in facts.items() if name != missing} for missing in facts]
-    whole = [json.dumps(one).encode() for one in [*[facts | change for change in other], *without, [], "x", None]]
+    other = [
+        {"sha256": "../" + facts["sha256"]},
+        {"sha256": 5},
+        {"form": ["x"]},
+        {"time": "soon"},
+        {"owner": "alice"},
+        {"name": None},
+    ]
+    without = [
+        {name: value for name, value in facts.items() if name != missing} for missing in facts
+    ]
+    whole = [
+        json.dumps(facts).encode()
+        for facts in [*[facts | change for change in other], *without, [], "x", None]
+    ]
     return [*whole, json.dumps(facts).encode()[:40], b"", b"\xff\xfe"]
 
 
@@ -156,33 +172,52 @@ def test_strange_files_beside_the_drafts_do_no_harm(store, folder):
     assert store.load(HERS, ALICE) == DRAFT
 
 
+def test_a_draft_of_version_0_1_is_read(store, folder):
+    name = hashlib.sha256(HERS.encode()).hexdigest()
+    sha = hashlib.sha256(b"the sound").hexdigest()
+    (folder / name).mkdir(parents=True)
+    (folder / name / sha).write_bytes(b"the sound")
+    facts = (
+        '{"name":"Rain","form":{"title":"Rain","tags":["rain","roof"],"part":[0.5,1.0]},'
+        f'"owner":101,"sha256":"{sha}","time":{time.time()}}}'
+    )
+    (folder / name / "draft.json").write_text(facts)
+    assert store.load(HERS, ALICE) == DRAFT
+
+
 def test_a_browser_without_cookies_keeps_nothing(connected, own_workspace, bark):
     bark.open(connected)
     assert not (own_workspace / "drafts").exists()
 
 
-def test_another_browser_is_not_offered_the_draft(connected, sign_in, bark, browser_sends, new_session):
+def test_another_browser_is_not_offered_the_draft(
+    connected, sign_in, bark, browser_sends, new_session
+):
     sign_in("alice")
     bark.open(connected)
-    assert drafts.store().load(browser_sends["cookies"]["earmark-browser"], None)
+    assert services.drafts().load(browser_sends["cookies"]["earmark-browser"], None)
     browser_sends["cookies"]["earmark-browser"] = OTHER
     assert "working on" not in new_session.text()
 
 
-def test_after_a_sign_out_the_next_person_at_the_browser_gets_nothing(connected, sign_in, bark, new_session, own_workspace):
+def test_after_a_sign_out_the_next_person_at_the_browser_gets_nothing(
+    connected, sign_in, bark, new_session, own_workspace
+):
     sign_in("alice")
     bark.open(connected)
     connected.text_input(key=bark.key("title")).set_value("My secret").run()
     connected.button(key="sign-out").click().run()
     connected.run()
     assert files(own_workspace / "drafts") == []
-    assert "My secret" not in [one.value for one in connected.text_input]
+    assert "My secret" not in [field.value for field in connected.text_input]
     sign_in("bob")
     assert "working on" not in new_session.text()
 
 
-def test_a_second_window_does_not_bring_the_draft_back_for_the_next_person(connected, sign_in, bark, new_session, own_workspace):
-    """Alice signs out in one window; the other one, with her clip in it, is drawn again before and after bob has signed in."""
+def test_a_second_window_does_not_bring_the_draft_back_for_the_next_person(
+    connected, sign_in, bark, new_session, own_workspace
+):
+    """Alice signs out in one window; another one, with her clip in it, is drawn again later."""
     sign_in("alice")
     bark.open(connected)
     other = new_session.open()
@@ -195,7 +230,9 @@ def test_a_second_window_does_not_bring_the_draft_back_for_the_next_person(conne
     assert "working on" not in new_session.text()
 
 
-def test_a_draft_comes_along_through_a_sign_in(connected, sign_in, bark, browser_sends, new_session):
+def test_a_draft_comes_along_through_a_sign_in(
+    connected, sign_in, bark, browser_sends, new_session
+):
     browser_sends["cookies"]["earmark-browser"] = HERS
     bark.open(connected)
     connected.text_input(key=bark.key("title")).set_value("A dog").run()

@@ -1,39 +1,37 @@
-"""Choosing a part of a sound in the player: mouse, touch, keyboard, and what Python makes of what the browser says."""
+"""Selecting a part of a sound in the player: mouse, touch, keyboard, and checks in Python."""
 
 import contextlib
 import http.server
 import os
 import re
-import socket
-import subprocess
-import sys
 import threading
-import time
-import urllib.request
 from functools import partial
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
-from app.player import _checked_part
+from app.components.player import checked_part
+from tests.helpers.app_server import Server
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 10.0
 SCRIPT = """
 import streamlit as st
-from app.player import player
+from app.components.player import player
 
 st.title("Parts")
 start = (2.0, 4.0) if st.toggle("Start with a part") else None
-part = player(key="one", audio_url="{media}/sound.wav", picture_url="{media}/picture.webp", title="Ten tones", facts="10 s",
-              seconds={seconds}, suggestions=(), heard=None, selectable=True, selection=start)
+part = player(key="one", audio_url="{media}/sound.wav", picture_url="{media}/picture.webp",
+              title="Ten tones", facts="10 s",
+              seconds={seconds}, suggestions=(), selectable=True, selection=start)
 st.text(f"part: {{part}}")
 st.session_state["runs"] = st.session_state.get("runs", 0) + 1
 st.text(f"runs: {{st.session_state['runs']}}")
 if st.toggle("Second player"):
-    player(key="two", audio_url="{media}/sound.wav", picture_url="{media}/picture.webp", title="Plain", facts="",
-           seconds={seconds}, suggestions=(), heard=None)
+    player(key="two", audio_url="{media}/sound.wav", picture_url="{media}/picture.webp",
+           title="Plain", facts="",
+           seconds={seconds}, suggestions=())
 """
 
 
@@ -58,7 +56,7 @@ if st.toggle("Second player"):
     ],
 )
 def test_a_part_from_the_browser_is_checked(said, part):
-    assert _checked_part(said, SECONDS) == part
+    assert checked_part(said, SECONDS) == part
 
 
 class _Ranges(http.server.BaseHTTPRequestHandler):
@@ -71,7 +69,9 @@ class _Ranges(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         data = (self.folder / Path(self.path).name).read_bytes()
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-        first, last = (int(asked[1]), int(asked[2] or len(data) - 1)) if asked else (0, len(data) - 1)
+        first, last = (
+            (int(asked[1]), int(asked[2] or len(data) - 1)) if asked else (0, len(data) - 1)
+        )
         self.send_response(206 if asked else 200)
         self.send_header("Content-Type", "audio/wav" if self.path.endswith("wav") else "image/webp")
         self.send_header("Content-Length", str(last - first + 1))
@@ -91,12 +91,14 @@ def media(tmp_path_factory):
     import numpy as np
     import soundfile
 
-    from core.media import spectrogram_webp
+    from core.audio.spectrogram import spectrogram_webp
 
     folder = tmp_path_factory.mktemp("media")
     wave = 0.1 * np.sin(2 * np.pi * 440 * np.arange(int(SECONDS * 8000)) / 8000)
     soundfile.write(folder / "sound.wav", wave, 8000)
-    (folder / "picture.webp").write_bytes(spectrogram_webp(np.random.default_rng(0).normal(-4, 2, (96, 400)).astype(np.float32)))
+    (folder / "picture.webp").write_bytes(
+        spectrogram_webp(np.random.default_rng(0).normal(-4, 2, (96, 400)).astype(np.float32))
+    )
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(_Ranges, folder=folder))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -107,28 +109,12 @@ def media(tmp_path_factory):
 @pytest.fixture(scope="module")
 def address(media, tmp_path_factory):
     """A small Streamlit script with the player, served."""
-    script = tmp_path_factory.mktemp("script") / "parts.py"
+    folder = tmp_path_factory.mktemp("script")
+    script = folder / "parts.py"
     script.write_text(SCRIPT.format(media=media, seconds=SECONDS))
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 60
-    while not _healthy(port):
-        assert process.poll() is None, process.stderr.read().decode()
-        assert time.monotonic() < deadline, "the server did not start"
-        time.sleep(0.05)
-    yield f"http://localhost:{port}"
-    process.terminate()
-    process.communicate(timeout=20)
-
-
-def _healthy(port: int) -> bool:
-    with contextlib.suppress(OSError):
-        return urllib.request.urlopen(f"http://localhost:{port}/_stcore/health", timeout=1).status == 200
-    return False
+    running = Server(folder, script=script)
+    yield running.url
+    running.stop()
 
 
 @pytest.fixture
@@ -176,13 +162,13 @@ def runs(page) -> int:
 
 
 @pytest.mark.browser
-def test_handles_are_dragged_with_the_mouse_and_python_hears_of_it_when_they_are_let_go(page):
+def test_handles_are_dragged_with_the_mouse_and_python_gets_the_part_when_they_are_let_go(page):
     before = runs(page)
     page.mouse.move(*middle(page, 0.001))
     page.mouse.down()
     for share in (0.05, 0.1, 0.15, 0.2, 0.25):
         page.mouse.move(*middle(page, share))
-    expect(page.locator(".told")).to_contain_text("Part from 2.5")
+    expect(page.locator(".summary")).to_contain_text("Part from 2.5")
     assert runs(page) == before
     page.mouse.up()
     first, second = part(page)
@@ -196,7 +182,7 @@ def test_a_part_is_drawn_over_the_picture_and_a_double_click_takes_it_back(page)
     assert part(page) == (pytest.approx(2, abs=0.05), pytest.approx(6, abs=0.05))
     page.mouse.dblclick(*middle(page, 0.8))
     expect(page.get_by_text("part: None")).to_be_visible(timeout=30_000)
-    expect(page.locator(".told")).to_contain_text("Whole sound")
+    expect(page.locator(".summary")).to_contain_text("Whole sound")
 
 
 @pytest.mark.browser
@@ -229,17 +215,28 @@ def test_a_finger_moves_a_handle(page):
     assert part(page) == (0, pytest.approx(5, abs=0.1))
 
 
+def note_positions(audio, event: str) -> None:
+    """From now on keep the positions at which that event happens, in `audio.positions`."""
+    audio.evaluate(
+        """(audio, event) => {
+          audio.positions = []
+          audio.addEventListener(event, () => audio.positions.push(audio.currentTime))
+        }""",
+        event,
+    )
+
+
 @pytest.mark.browser
 def test_only_the_part_is_played(page):
     drag(page, 0.3, 0.35)
     part(page)
     audio = page.locator("audio").first.element_handle()
-    audio.evaluate("audio => { audio.heard = []; audio.addEventListener('timeupdate', () => audio.heard.push(audio.currentTime)) }")
+    note_positions(audio, "timeupdate")
     page.get_by_role("button", name="Play Ten tones").click()
-    page.wait_for_function("audio => audio.heard.length > 2 && audio.paused", arg=audio)
-    heard = [at for at in audio.evaluate("audio => audio.heard") if at > 0]
-    assert min(heard) >= 2.9
-    assert max(heard) < SECONDS / 2  # how soon the browser notices is its own affair
+    page.wait_for_function("audio => audio.positions.length > 2 && audio.paused", arg=audio)
+    positions = [at for at in audio.evaluate("audio => audio.positions") if at > 0]
+    assert min(positions) >= 2.9
+    assert max(positions) < SECONDS / 2  # how soon the browser notices is its own affair
     assert audio.evaluate("audio => audio.currentTime") == pytest.approx(3, abs=0.06)
 
 
@@ -250,10 +247,12 @@ def test_the_loop_repeats_the_part_also_at_the_end_of_the_sound(page, start, end
     part(page)
     page.locator(".loop").first.click()
     audio = page.locator("audio").first.element_handle()
-    audio.evaluate("audio => { audio.heard = []; audio.addEventListener('seeked', () => audio.heard.push(audio.currentTime)) }")
+    note_positions(audio, "seeked")
     page.get_by_role("button", name="Play Ten tones").click()
-    page.wait_for_function("audio => audio.heard.length > 3 && !audio.paused", arg=audio)
-    assert audio.evaluate("audio => audio.heard")[:4] == pytest.approx([start * SECONDS] * 4, abs=0.1)
+    page.wait_for_function("audio => audio.positions.length > 3 && !audio.paused", arg=audio)
+    assert audio.evaluate("audio => audio.positions")[:4] == pytest.approx(
+        [start * SECONDS] * 4, abs=0.1
+    )
 
 
 @pytest.mark.browser

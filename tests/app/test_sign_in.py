@@ -1,4 +1,4 @@
-"""The routes to Freesound and back, on the real server, as a browser without JavaScript sees them."""
+"""The routes to Freesound and back, on the real server, in a browser without JavaScript."""
 
 import socket
 import subprocess
@@ -7,8 +7,8 @@ import sys
 import pytest
 import requests
 
-from tests.app.conftest import ROOT, Server
-from tests.servers.freesound_person import consent, parameters
+from tests.helpers.app_server import ROOT, Server
+from tests.servers.freesound.person import consent, parameters
 
 PAGE = {"Accept": "text/html", "Sec-Fetch-Dest": "document"}
 
@@ -17,7 +17,9 @@ PAGE = {"Accept": "text/html", "Sec-Fetch-Dest": "document"}
 def server(own_workspace, freesound_server):
     """The app with Freesound's double behind it."""
     running = Server(own_workspace, FREESOUND_API_KEY="x", start=False)
-    client = freesound_server.state.add_client("earmark", redirect_uri=f"{running.url}/auth/freesound/callback")
+    client = freesound_server.state.add_client(
+        "earmark", redirect_uri=f"{running.url}/auth/freesound/callback"
+    )
     running.configure(
         FREESOUND_API_KEY=client.client_secret,
         EARMARK_FREESOUND_CLIENT_ID=client.client_id,
@@ -43,7 +45,9 @@ def visitor(server) -> requests.Session:
 
 
 def begin(browser, server, to: str = "/try") -> str:
-    answer = browser.get(f"{server.url}/auth/freesound/login", params={"to": to}, allow_redirects=False, timeout=10)
+    answer = browser.get(
+        f"{server.url}/auth/freesound/login", params={"to": to}, allow_redirects=False, timeout=10
+    )
     assert answer.status_code == 303
     return answer.headers["Location"]
 
@@ -54,7 +58,7 @@ def follow(browser, url: str) -> requests.Response:
 
 def test_each_browser_gets_its_own_cookie_that_scripts_and_other_sites_cannot_use(server):
     first, second = visitor(server), visitor(server)
-    ids = [one.cookies["earmark-browser"] for one in (first, second)]
+    ids = [visit.cookies["earmark-browser"] for visit in (first, second)]
     assert ids[0] != ids[1]
     header = first.get(server.url, timeout=10).headers["Set-Cookie"]
     assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= {part.strip() for part in header.split(";")}
@@ -75,16 +79,24 @@ def test_media_and_scripts_set_no_cookie(server):
 
 
 def test_a_made_up_cookie_is_replaced(server):
-    answer = requests.get(server.url, headers=PAGE, cookies={"earmark-browser": "short"}, timeout=10)
+    answer = requests.get(
+        server.url, headers=PAGE, cookies={"earmark-browser": "short"}, timeout=10
+    )
     assert "earmark-browser=" in answer.headers["Set-Cookie"]
     assert "=short" not in answer.headers["Set-Cookie"]
 
 
 def test_the_way_there_and_back(browser, server):
     url = begin(browser, server)
-    assert {"client_id", "state", "code_challenge", "redirect_uri", "response_type"} <= parameters(url).keys()
+    assert {"client_id", "state", "code_challenge", "redirect_uri", "response_type"} <= parameters(
+        url
+    ).keys()
     landed = follow(browser, consent(url, "alice"))
-    assert (landed.status_code, landed.headers["Location"], landed.headers["Cache-Control"]) == (303, "/try", "no-store")
+    assert (landed.status_code, landed.headers["Location"], landed.headers["Cache-Control"]) == (
+        303,
+        "/try",
+        "no-store",
+    )
 
 
 def test_without_a_cookie_the_login_says_what_is_missing(server):
@@ -92,7 +104,17 @@ def test_without_a_cookie_the_login_says_what_is_missing(server):
     assert (answer.status_code, "Cookies are needed" in answer.text) == (400, True)
 
 
-@pytest.mark.parametrize("to", ["https://evil.example", "//evil.example", "/\\evil.example", "/try\r\nX: 1", "javascript:alert(1)", ""])
+@pytest.mark.parametrize(
+    "to",
+    [
+        "https://evil.example",
+        "//evil.example",
+        "/\\evil.example",
+        "/try\r\nX: 1",
+        "javascript:alert(1)",
+        "",
+    ],
+)
 def test_the_way_back_leads_to_our_own_pages_only(browser, server, to):
     landed = follow(browser, consent(begin(browser, server, to), "alice"))
     assert landed.headers["Location"] == "/"
@@ -100,7 +122,11 @@ def test_the_way_back_leads_to_our_own_pages_only(browser, server, to):
 
 def test_who_declines_gets_a_clear_page(browser, server):
     landed = follow(browser, consent(begin(browser, server), "alice", agree=False))
-    assert (landed.status_code, "did not agree" in landed.text, 'href="/try"' in landed.text) == (400, True, True)
+    assert (landed.status_code, "did not agree" in landed.text, 'href="/try"' in landed.text) == (
+        400,
+        True,
+        True,
+    )
 
 
 def test_a_callback_in_another_browser_is_refused_and_then_dead_for_its_owner_too(browser, server):
@@ -137,7 +163,10 @@ def test_freesound_in_trouble_gets_a_clear_page(browser, server, freesound_serve
 
 
 def test_markup_in_a_callback_is_text(browser, server):
-    answer = follow(browser, f"{server.url}/auth/freesound/callback?state=<script>alert(1)</script>&error=<b>&error_description=<i>")
+    answer = follow(
+        browser,
+        f"{server.url}/auth/freesound/callback?state=<script>alert(1)</script>&error=<b>&error_description=<i>",
+    )
     assert "<script>alert" not in answer.text
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
 
@@ -149,10 +178,29 @@ def test_nothing_secret_is_in_the_servers_output(browser, server, freesound_serv
     follow(browser, consent(begin(browser, server), "alice"))
     output = server.stop()
     state = freesound_server.state
-    secrets = [parameters(url)["code"], *[one.client_secret for one in state.clients.values()], *[one.access for one in state.tokens]]
-    assert len(secrets) >= 2
-    assert not [one for one in secrets if one in output]
+    clients = [client.client_secret for client in state.clients.values()]
+    tokens = [token.access for token in state.tokens]
+    secrets = [parameters(url)["code"], *clients, *tokens]
+    assert len(secrets) >= 3
+    assert not [secret for secret in secrets if secret in output]
+    assert "server start workspace=" in output
+    assert "sign-in user=" in output
     server.start()
+
+
+def test_signing_in_works_below_a_base_path(server, freesound_server):
+    """A proxy may forward only what lies below a path to the app."""
+    server.stop()
+    (client,) = freesound_server.state.clients.values()
+    client.redirect_uri = f"{server.url}/earmark/auth/freesound/callback"
+    server.configure(STREAMLIT_SERVER_BASE_URL_PATH="earmark")
+    server.start()
+    session = requests.Session()
+    session.headers.update(PAGE)
+    assert session.get(f"{server.url}/earmark/", timeout=10).ok
+    login = follow(session, f"{server.url}/earmark/auth/freesound/login?to=/try")
+    landed = follow(session, consent(login.headers["Location"], "alice"))
+    assert (landed.status_code, landed.headers["Location"]) == (303, "/earmark/try")
 
 
 def test_uvicorn_on_every_address_is_read_only(own_workspace):
@@ -169,4 +217,9 @@ def test_uvicorn_on_every_address_is_read_only(own_workspace):
         f"scope = {{'type': 'http', 'server': ('{address}', 80), 'headers': []}}\n"
         "asyncio.run(browser.BrowserIds(app)(scope, None, None)); print(browser.exposed().is_set())"
     )
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip() == "True"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "True"
+    )

@@ -8,7 +8,14 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(5, "just now"), (90, "1 min ago"), (7300, "2 h ago"), (3 * 86400, "19 November 2026"), (-5, "just now")]
+    ("seconds", "words"),
+    [
+        (5, "just now"),
+        (90, "1 min ago"),
+        (7300, "2 h ago"),
+        (3 * 86400, "19 November 2026"),
+        (-5, "just now"),
+    ],
 )
 def test_how_long_ago_in_words(seconds, words):
     assert ago(NOW - timedelta(seconds=seconds), NOW) == words

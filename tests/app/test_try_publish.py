@@ -1,7 +1,8 @@
-"""Publishing from the try page, against the double: the form, what is sent, and what becomes of it."""
+"""Publishing from the try page, against the double: the form, what is sent, and the outcome."""
 
 import hashlib
 import io
+import logging
 import os
 import threading
 
@@ -9,27 +10,38 @@ import numpy as np
 import pytest
 import soundfile
 
-from app import drafts, listening, publish_form, session
+from app import services
+from app.clips import OutgoingSound
+from app.drafts import Draft
+from app.routes import temporary_media_url
 from app.text import plain
-from core.freesound.form import LICENSES, check_tags, machine_note, parse_geotag
-from core.freesound.taxonomy import CATEGORIES
+from app.views import clip_analysis, publish_form, publish_progress
+from core.audio.trim import trim
 from core.people import user_id
-from core.trim import trim
-from core.workspace import Query
-from core.workspace.local import LocalWorkspace
-from tests.app.conftest import BROWSER, PAGES, Clip
+from core.publishing.category import CATEGORIES
+from core.publishing.form import (
+    LICENSES,
+    UploadForm,
+    check,
+    check_tags,
+    machine_note,
+    parse_geotag,
+)
+from tests.helpers.app_pages import BROWSER, PAGES, Clip, button_keys, first_sound, shown
 
 TAGS = ["dog", "Barking", "naïve", "garden"]
 STORED = ["barking", "dog", "garden", "naive"]
 BY = "Attribution"
+TO_FIX = "To publish, please fix"
 
 
 @pytest.fixture(scope="session")
 def tones() -> Clip:
     """Two seconds of two tones: 24 bit, stereo, 48 kHz."""
     at = np.arange(96_000) / 48_000
+    samples = np.stack([np.sin(2765 * at), np.sin(5530 * at)], 1) / 2
     out = io.BytesIO()
-    soundfile.write(out, np.stack([np.sin(2765 * at), np.sin(5530 * at)], 1) / 2, 48_000, "PCM_24", format="WAV")
+    soundfile.write(out, samples, 48_000, "PCM_24", format="WAV")
     return Clip("two tones.wav", out.getvalue())
 
 
@@ -38,40 +50,48 @@ def edit(page, clip, tags):
     page.session_state[f"try-tags-{clip.sha}"] = {"edit": {"version": "", "tags": tags}}
 
 
-def fill(page, clip, **more):
+def tried(page, clip):
+    return page.session_state["tried-clips"][clip.sha]
+
+
+def choose_part(page, clip, part):
+    """What the player says when somebody has moved its handles."""
+    audio = temporary_media_url(tried(page, clip).audio)
+    selection = {"audio": audio, "start": None, "part": part}
+    page.session_state[f"try-{clip.sha}"] = {"selection": selection}
+    page.run()
+
+
+def fill(page, clip, tags=TAGS, **values):
     """Type what Freesound needs."""
-    edit(page, clip, more.pop("tags", TAGS))
-    values = {"title": "A dog", "description": "In the garden.", "license": BY} | more
+    edit(page, clip, tags)
+    values = {"title": "A dog", "description": "In the garden.", "license": BY} | values
+    widgets = {"license": page.radio, "description": page.text_area}
     for field, value in values.items():
-        widget = page.radio if field == "license" else page.text_area if field == "description" else page.text_input
-        widget(key=clip.key(field)).set_value(value)
+        widgets.get(field, page.text_input)(key=clip.key(field)).set_value(value)
     page.run()
     if page.selectbox and page.selectbox[0].value is None:
         page.selectbox[0].set_value("fx-a").run()
     return page
 
 
-def text(page) -> str:
-    kinds = ("caption", "markdown", "text", "info", "success", "warning", "error")
-    return "\n".join(element.value for kind in kinds for element in page.get(kind))
-
-
 def publish_button(page):
-    return next((button for button in page.button if button.label.startswith("Publish as")), None)
+    buttons = (button for button in page.button if button.label.startswith("Publish as"))
+    return next(buttons, None)
 
 
 def press(page, clip):
-    """Press the button, wait until the thread has ended, and look again, as the page does by itself."""
+    """Press the button, wait until the thread has ended, and draw again, as the page does."""
     publish_button(page).click().run()
-    ended(page, clip)
+    wait(page, clip)
     return page.run()
 
 
-def ended(page, clip):
+def wait(page, clip):
     key = f"sending-{clip.sha}"
     if key in page.session_state:
-        page.session_state[key].thread.join(60)
-        assert not page.session_state[key].thread.is_alive()
+        page.session_state[key].wait(60)
+        assert not page.session_state[key].running
 
 
 def on_freesound(server) -> list:
@@ -96,11 +116,12 @@ def test_the_form_says_what_is_missing_and_offers_no_way_round_it(at_form, bark)
     edit(at_form, bark, ["dog"])
     at_form.run()
     (sentence,) = check_tags(["dog"])
-    said = text(at_form)
-    for words in (sentence, "Please describe the sound", "Please choose one of Freesound's licences"):
-        assert plain(words) in said
+    text = shown(at_form)
+    missing = "Please describe the sound", "Please choose one of Freesound's licenses"
+    for words in (TO_FIX, sentence, *missing):
+        assert plain(words) in text
     assert publish_button(at_form).disabled
-    assert "Before it can be published" not in text(fill(at_form, bark))
+    assert TO_FIX not in shown(fill(at_form, bark))
     assert not publish_button(at_form).disabled
 
 
@@ -118,20 +139,20 @@ WRONG = [
 
 
 def test_each_fields_problem_is_a_sentence_and_stops_the_publication(at_form, bark):
-    for field, value, said in WRONG:
+    for field, value, sentence in WRONG:
         page = fill(at_form, bark, **{"pack": "", "geotag": "", field: value})
-        assert plain(said) in text(page)
+        assert plain(sentence) in shown(page)
         assert publish_button(page).disabled
     page = fill(at_form, bark, pack="", geotag="")
-    assert "Before it can be published" not in text(page)
+    assert TO_FIX not in shown(page)
     assert not publish_button(page).disabled
 
 
-def test_the_category_is_proposed_from_the_tags_and_one_that_was_chosen_stays(at_form, bark):
+def test_the_category_is_suggested_from_the_tags_and_a_choice_stays(at_form, bark):
     edit(at_form, bark, ["dog", "bark", "animal"])
     at_form.run()
     assert at_form.selectbox[0].value == "fx-a"
-    assert "Proposed because of" in text(at_form)
+    assert "Suggested because of" in shown(at_form)
     edit(at_form, bark, ["speech", "voice", "talking"])
     at_form.run()
     assert at_form.selectbox[0].value.startswith("sp-")
@@ -139,12 +160,16 @@ def test_the_category_is_proposed_from_the_tags_and_one_that_was_chosen_stays(at
     edit(at_form, bark, ["dog", "bark", "animal"])
     at_form.run()
     assert at_form.selectbox[0].value == "m-sp"
-    assert "Proposed because of" not in text(at_form)
+    assert "Suggested because of" not in shown(at_form)
 
 
-def test_every_licence_is_offered_with_what_it_means(at_form, bark):
-    assert at_form.radio(key=bark.key("license")).options == [one.title for one in LICENSES.values()]
-    assert at_form.radio(key=bark.key("license")).value is None
+def test_every_license_is_offered_with_its_meaning_and_has_one_name(at_form, bark):
+    titles = [license.title for license in LICENSES.values()]
+    field = at_form.radio(key=bark.key("license"))
+    assert field.options == titles
+    assert field.value is None
+    page = fill(at_form, bark, license=BY)
+    assert f"**License.** {plain(LICENSES[BY].title)}" in shown(page)
 
 
 # Publishing
@@ -152,73 +177,152 @@ def test_every_licence_is_offered_with_what_it_means(at_form, bark):
 
 def test_what_the_page_says_will_be_sent_is_what_freesound_stores(at_form, bark, freesound_server):
     page = fill(at_form, bark, pack="Dogs of mine", geotag="52.52 N, 13.405 E", title="  A dog  ")
-    shown, code = text(page), page.selectbox[0].value
-    description = page.text[-1].value
+    text, code = shown(page), page.selectbox[0].value
+    description, tags = page.text[-1].value, page.code[0].value.split()
     press(page, bark)
     (stored,) = on_freesound(freesound_server)
     assert stored.tags == STORED
-    assert plain(" ".join(page.code[0].value.split())) in shown
-    assert sorted(page.code[0].value.split()) == STORED
-    suggested = [one.tag for one in page.session_state["listened"][bark.sha].suggestions if one.tag in STORED]
+    assert plain(" ".join(tags)) in text
+    assert sorted(tags) == STORED
+    suggested = [tag.tag for tag in tried(page, bark).suggestions if tag.tag in STORED]
     assert suggested
-    note = machine_note(suggested, page.session_state["listened"][bark.sha].model)
+    note = machine_note(suggested, tried(page, bark).model)
     assert stored.description == description == f"In the garden.\n\n{note}"
-    assert (stored.audio, stored.name, stored.license, stored.pack) == (bark.data, "A dog", BY, "Dogs of mine")
+    assert (stored.audio, stored.name) == (bark.data, "A dog")
+    assert (stored.license, stored.pack) == (BY, "Dogs of mine")
     assert (stored.category_code, stored.geotag) == (code, "52.52 13.405")
     assert parse_geotag("52.52 N, 13.405 E").text.startswith("52.52,13.405")
     assert code in CATEGORIES
 
 
-def test_a_published_sound_has_a_link_and_is_in_the_workspace_and_on_the_monitor(at_form, bark, own_workspace, freesound_server, alice):
+def test_a_published_sound_has_a_link_and_is_in_the_workspace_and_on_the_monitor(
+    at_form, bark, own_workspace, freesound_server, alice
+):
     page = press(fill(at_form, bark), bark)
     (stored,) = on_freesound(freesound_server)
     assert not page.exception
-    assert f"Published as sound {stored.id}" in text(page)
+    assert f"Published as sound {stored.id}" in shown(page)
     assert f"/s/{stored.id}/" in page.get("link_button")[0].proto.url
     assert publish_button(page) is None
-    state = LocalWorkspace(own_workspace).page(Query(), 1, 1).sounds[0]
-    assert (state.sound_id, state.sound.title) == (f"freesound:{stored.id}", "A dog")
-    assert (state.last.kind, user_id(state.last.actor)) == ("published", alice.user_id)
+    sound = first_sound(own_workspace)
+    assert (sound.sound_id, sound.sound.title) == (f"freesound:{stored.id}", "A dog")
+    last = sound.last_event
+    assert (last.kind, user_id(last.actor)) == ("published", alice.user_id)
+    assert last.payload.decisions["garden"] == "added"
     page.switch_page(str(PAGES / "monitor.py")).run()
-    assert page.button(key=f"accept-{state.sound_id}")
-    assert state.last.payload.decisions["garden"] == "added"
+    assert f"accept-{sound.sound_id}" in button_keys(page)
 
 
-def test_the_draft_of_what_was_published_is_forgotten(at_form, bark, new_session):
+def test_a_publication_is_logged(at_form, bark, caplog, freesound_server):
+    caplog.set_level(logging.INFO)
+    press(fill(at_form, bark), bark)
+    (stored,) = on_freesound(freesound_server)
+    lines = [record.message for record in caplog.records if "publish sound=" in record.message]
+    assert len(lines) == 1
+    assert str(stored.id) in lines[0]
+    assert "A dog" not in caplog.text
+
+
+def test_the_draft_of_a_published_sound_is_deleted(at_form, bark, new_session):
     fill(at_form, bark)
-    assert drafts.store().load(BROWSER, None)
+    assert services.drafts().load(BROWSER, None)
     press(at_form, bark)
-    assert drafts.store().load(BROWSER, None) is None
+    assert services.drafts().load(BROWSER, None) is None
     at_form.run()
-    assert drafts.store().load(BROWSER, None) is None
+    assert services.drafts().load(BROWSER, None) is None
     assert "working on" not in new_session.text()
+
+
+@pytest.fixture
+def analysed(monkeypatch) -> list[str]:
+    """The names of all files that are decoded and analysed from now on."""
+    names, really = [], clip_analysis.analyse_file
+
+    def analyse_file(data, name, *arguments):
+        names.append(name)
+        return really(data, name, *arguments)
+
+    monkeypatch.setattr(clip_analysis, "analyse_file", analyse_file)
+    return names
+
+
+@pytest.fixture
+def cut(monkeypatch) -> list[str]:
+    """The names of all files that are cut from now on."""
+    names, really = [], publish_form.trim
+
+    def counted(data, name, *arguments):
+        names.append(name)
+        return really(data, name, *arguments)
+
+    monkeypatch.setattr(publish_form, "trim", counted)
+    return names
+
+
+REFUSAL = '{"detail": {"license": ["\\"x\\" is not a valid choice."]}}'
+
+
+def refuse_once(server, **more):
+    body = {"body": REFUSAL, "content_type": "application/json"}
+    server.fail("sounds/upload", status=400, **body, **more)
+
+
+def test_a_whole_clip_is_analysed_once_however_often_it_is_published(
+    connected, alice, bark, freesound_server, analysed
+):
+    page = fill(bark.open(connected), bark)
+    refuse_once(freesound_server)
+    press(page, bark)
+    press(page, bark)
+    assert len(on_freesound(freesound_server)) == 1
+    assert analysed == [bark.name]
+
+
+def test_a_part_is_cut_once_and_analysed_once_however_often_it_is_published(
+    connected, alice, tones, freesound_server, analysed, cut
+):
+    page = tones.open(connected)
+    choose_part(page, tones, [0.25, 1.5])
+    fill(page, tones)
+    refuse_once(freesound_server)
+    press(page, tones)
+    press(page, tones)
+    assert len(on_freesound(freesound_server)) == 1
+    part = trim(tones.data, tones.name, 0.25, 1.5)
+    assert (cut, analysed) == ([tones.name], [tones.name, part.file_name])
+
+
+def test_the_kept_analysis_is_that_of_what_was_published(connected, alice, tones, freesound_server):
+    page = tones.open(connected)
+    choose_part(page, tones, [0.25, 1.5])
+    press(fill(page, tones), tones)
+    (stored,) = on_freesound(freesound_server)
+    sound = services.workspace().sounds.get(f"freesound:{stored.id}")
+    assert sound.sound.seconds == 1.25
+    preview = services.workspace().media.path(sound.media.audio)
+    assert soundfile.info(preview).duration == pytest.approx(1.25, abs=0.01)
+    arrays = services.workspace().sidecars.get(sound.sound_id, sound.model)
+    assert arrays["times"].max() <= 1.5
 
 
 def test_of_a_part_freesound_gets_exactly_its_samples(connected, alice, tones, freesound_server):
     page = tones.open(connected)
     choose_part(page, tones, [0.25, 1.5])
     fill(page, tones)
-    assert "0.25 s to 1.50 s" in text(page)
+    assert "0.25 s to 1.50 s" in shown(page)
     press(page, tones)
     (stored,) = on_freesound(freesound_server)
-    part = trim(tones.data, tones.name, 0.25, 1.5)
-    assert stored.audio == part.data
+    assert stored.audio == trim(tones.data, tones.name, 0.25, 1.5).data
     info = soundfile.info(io.BytesIO(stored.audio))
-    assert (info.samplerate, info.channels, info.subtype, info.frames) == (48_000, 2, "PCM_24", 60_000)
+    facts = (info.samplerate, info.channels, info.subtype, info.frames)
+    assert facts == (48_000, 2, "PCM_24", 60_000)
     whole, _ = soundfile.read(io.BytesIO(tones.data), dtype="int32")
-    assert np.array_equal(soundfile.read(io.BytesIO(stored.audio), dtype="int32")[0], whole[12_000:72_000])
-    assert session.workspace().sound(f"freesound:{stored.id}").sound.seconds == 1.25
-
-
-def choose_part(page, clip, part):
-    """What the player says when somebody has moved its handles."""
-    heard = page.session_state["listened"][clip.sha]
-    page.session_state[f"try-{clip.sha}"] = {"selection": {"audio": f"/tries/{heard.audio}", "start": None, "part": part}}
-    page.run()
+    part, _ = soundfile.read(io.BytesIO(stored.audio), dtype="int32")
+    assert np.array_equal(part, whole[12_000:72_000])
 
 
 def test_what_is_typed_together_with_the_press_is_what_is_sent(at_form, bark, freesound_server):
-    """A browser sends the field that was just left and the press at once; what was on the page before is not what the person meant."""
+    """A browser sends the field that was just left and the press at once."""
     page = fill(at_form, bark)
     page.text_input(key=bark.key("title")).set_value("A dog at night")
     press(page, bark)
@@ -226,65 +330,85 @@ def test_what_is_typed_together_with_the_press_is_what_is_sent(at_form, bark, fr
     assert stored.name == "A dog at night"
 
 
-def test_a_press_together_with_a_field_that_spoils_the_form_sends_nothing(at_form, bark, freesound_server):
+def test_a_press_together_with_a_field_that_spoils_the_form_sends_nothing(
+    at_form, bark, freesound_server
+):
     page = fill(at_form, bark)
     page.text_area(key=bark.key("description")).set_value("")
     press(page, bark)
-    assert "Please describe the sound" in text(page)
+    assert "Please describe the sound" in shown(page)
     assert on_freesound(freesound_server) == []
 
 
 def everything_typed(page, clip) -> tuple:
-    fields = [page.text_input(key=clip.key(field)).value for field in ("title", "pack", "geotag")]
-    return *fields, page.text_area(key=clip.key("description")).value, page.radio(key=clip.key("license")).value, page.selectbox[0].value
+    return (
+        *(page.text_input(key=clip.key(field)).value for field in ("title", "pack", "geotag")),
+        page.text_area(key=clip.key("description")).value,
+        page.radio(key=clip.key("license")).value,
+        page.selectbox[0].value,
+    )
 
 
 @pytest.mark.parametrize("looks", [1, 3])
-def test_a_refused_upload_says_why_and_everything_typed_is_still_there(at_form, bark, freesound_server, looks):
-    body = '{"detail": {"license": ["\\"x\\" is not a valid choice."]}}'
-    freesound_server.fail("sounds/upload", status=400, body=body, content_type="application/json", delay=0.2)
+def test_a_refused_upload_says_why_and_everything_typed_is_still_there(
+    at_form, bark, freesound_server, looks
+):
+    refuse_once(freesound_server, delay=0.2)
     page = fill(at_form, bark, pack="Dogs", geotag="52.5, 13.4")
     page.selectbox[0].set_value("fx-other").run()
     typed, tags = everything_typed(page, bark), page.code[0].value
     publish_button(page).click().run()
     for _ in range(looks - 1):
         page.run()
-    ended(page, bark)
+    wait(page, bark)
     page.run()
-    assert "Nothing was published" in text(page)
-    assert everything_typed(page, bark) == typed == ("A dog", "Dogs", "52.5, 13.4", "In the garden.", BY, "fx-other")
+    assert "Nothing was published" in shown(page)
+    expected = ("A dog", "Dogs", "52.5, 13.4", "In the garden.", BY, "fx-other")
+    assert everything_typed(page, bark) == typed == expected
     assert page.code[0].value == tags
     press(page, bark)
-    assert "Published as sound" in text(page)
+    assert "Published as sound" in shown(page)
 
 
-def test_freesound_away_is_a_sentence_and_nothing_is_lost(at_form, bark, freesound_server):
+def test_freesound_away_is_a_sentence_and_nothing_is_lost(at_form, bark, freesound_server, caplog):
     page = fill(at_form, bark)
-    spent = '{"detail": "Request was throttled because of exceeding a request limit rate (2000/day)"}'
-    freesound_server.fail("pending_uploads", times=None, status=429, body=spent, content_type="application/json")
+    spent = "Request was throttled because of exceeding a request limit rate (2000/day)"
+    freesound_server.fail(
+        "pending_uploads",
+        times=None,
+        status=429,
+        body=f'{{"detail": "{spent}"}}',
+        content_type="application/json",
+    )
     press(page, bark)
+    page.run()
     assert len(page.error) == 1
     assert not page.exception
     assert page.text_input(key=bark.key("title")).value == "A dog"
+    lines = [record.message for record in caplog.records if "page error" in record.message]
+    assert len(lines) == 1
     freesound_server.heal()
     press(page, bark)
     assert len(on_freesound(freesound_server)) == 1
 
 
-def test_a_lost_answer_is_told_and_the_sound_there_once(at_form, bark, freesound_server):
+def test_a_lost_answer_is_looked_up_and_the_sound_there_once(at_form, bark, freesound_server):
     freesound_server.fail("sounds/upload", drop="after")
     page = press(fill(at_form, bark), bark)
-    assert "Published as sound" in text(page)
+    assert "Published as sound" in shown(page)
     assert len(on_freesound(freesound_server)) == 1
 
 
-def test_an_uncertain_upload_is_a_warning_and_pressing_again_sends_nothing_twice(at_form, bark, freesound_server):
+def test_an_uncertain_upload_is_a_warning_and_pressing_again_sends_nothing_twice(
+    at_form, bark, freesound_server
+):
     freesound_server.fail("sounds/upload", drop="before")
     page = press(fill(at_form, bark), bark)
     assert "Nothing will be sent twice" in page.warning[0].value
     press(page, bark)
-    assert plain("not settled yet") in text(page)
-    assert sum(one.path.endswith("sounds/upload/") for one in freesound_server.requests) == 1
+    assert page.error[0].value.startswith("An earlier attempt")
+    uploads = [request for request in freesound_server.requests if request.path.endswith("upload/")]
+    assert len(uploads) == 1
 
 
 def test_a_press_while_it_is_on_its_way_sends_nothing_more(at_form, bark, freesound_server):
@@ -292,7 +416,7 @@ def test_a_press_while_it_is_on_its_way_sends_nothing_more(at_form, bark, freeso
     page = fill(at_form, bark)
     publish_button(page).click().run()
     assert publish_button(page) is None
-    ended(page, bark)
+    wait(page, bark)
     page.run()
     assert len(on_freesound(freesound_server)) == 1
 
@@ -300,44 +424,45 @@ def test_a_press_while_it_is_on_its_way_sends_nothing_more(at_form, bark, freeso
 # Who may
 
 
-def test_without_sign_in_there_is_no_button_and_the_handler_publishes_nothing(connected, bark, freesound_server, browser_sends):
+def test_without_sign_in_there_is_no_button_and_the_handler_publishes_nothing(
+    connected, bark, freesound_server, browser_sends, caplog
+):
     browser_sends["cookies"]["earmark-browser"] = BROWSER
     page = fill(bark.open(connected), bark)
     assert publish_button(page) is None
     assert page.button(key="sign-in-to-publish")
     call_handler(bark)
+    assert "refusal action=publish" in caplog.text
     assert on_freesound(freesound_server) == []
-    assert not [one for one in freesound_server.requests if one.method == "POST"]
+    assert not [request for request in freesound_server.requests if request.method == "POST"]
 
 
 def call_handler(clip):
     """Publish by a direct call, as no page offers it."""
-    from core.freesound.form import UploadForm, check
-    from core.id2prediction import ModelRef
-
     form = UploadForm(clip.name, len(clip.data), ("a1", "b2", "c3"), "A dog.", BY, "fx-a", "Dog")
     assert check(form) == []
-    at_hand = publish_form.Clip(clip.sha, clip.name, clip.data, None, (), ModelRef(name="x", version=1))
-    publish_form._publish(at_hand, publish_form.Outgoing(clip.data, clip.name), form)
+    assert not publish_progress.start(clip.sha, OutgoingSound(clip.data, clip.name), form)
 
 
 def test_a_sign_in_that_has_ended_meanwhile_publishes_nothing(at_form, bark, freesound_server):
     page = fill(at_form, bark)
-    session.sign_ins().sign_out(BROWSER)
+    services.sign_ins().sign_out(BROWSER)
     publish_button(page).click().run()
-    ended(page, bark)
+    wait(page, bark)
     page.run()
     assert on_freesound(freesound_server) == []
     assert publish_button(page) is None
     assert page.text_input(key=bark.key("title")).value == "A dog"
 
 
-def test_a_permission_taken_back_at_freesound_publishes_nothing_and_asks_to_sign_in_again(at_form, bark, freesound_server):
+def test_a_permission_taken_back_at_freesound_publishes_nothing_and_asks_to_sign_in_again(
+    at_form, bark, freesound_server
+):
     page = fill(at_form, bark)
     freesound_server.state.revoke("alice")
     press(page, bark)
     assert on_freesound(freesound_server) == []
-    assert "sign in again" in text(page)
+    assert "sign in again" in shown(page)
     assert page.button(key="sign-in-to-publish")
     assert page.text_input(key=bark.key("title")).value == "A dog"
 
@@ -347,22 +472,26 @@ def test_what_alice_began_never_goes_out_as_bobs(at_form, bark, sign_in, freesou
     page = fill(at_form, bark)
     sign_in("bob")
     publish_button(page).click().run()
-    ended(page, bark)
+    wait(page, bark)
     assert on_freesound(freesound_server) == []
 
 
-def test_a_publication_under_way_does_not_use_the_next_persons_sign_in(at_form, bark, sign_in, freesound_server):
+def test_a_publication_under_way_does_not_use_the_next_persons_sign_in(
+    connected, alice, tones, sign_in, freesound_server
+):
     """Bob signs in at the browser just when alice's sound is about to be sent."""
-    page = fill(at_form, bark)
+    page = tones.open(connected)
+    choose_part(page, tones, [0.25, 1.5])
+    fill(page, tones)
     bob_has_come = threading.Event()
-    for _ in range(os.cpu_count() or 1):  # so that the publication has to wait until bob is there
-        hold(listening.slots(), bob_has_come)
+    for _ in range(os.cpu_count() or 1):  # so that the publication waits until bob is there
+        hold(services.analysis_slots(), bob_has_come)
     publish_button(page).click().run()
-    thread = page.session_state[f"sending-{bark.sha}"].thread
+    sending = page.session_state[f"sending-{tones.sha}"]
     sign_in("bob")
     bob_has_come.set()
-    thread.join(60)
-    assert not thread.is_alive()
+    sending.wait(60)
+    assert not sending.running
     assert on_freesound(freesound_server) == []
 
 
@@ -371,7 +500,7 @@ def hold(slots, until):
     taken = threading.Event()
 
     def work():
-        with slots.one(lambda waiting: None):
+        with slots.slot(lambda waiting: None):
             taken.set()
             until.wait(60)
 
@@ -382,20 +511,23 @@ def hold(slots, until):
 # Coming back
 
 
-def test_a_draft_comes_back_with_tags_form_and_part(connected, alice, tones, new_session, freesound_server):
+def test_a_draft_comes_back_with_tags_form_and_part(
+    connected, alice, tones, new_session, freesound_server
+):
     page = tones.open(connected)
     choose_part(page, tones, [0.25, 1.5])
     fill(page, tones, pack="Tones", geotag="1, 2")
     page.selectbox[0].set_value("fx-el").run()
     before, tags = everything_typed(page, tones), page.code[0].value
     again = new_session.open()
-    assert "You were working on" in text(again)
+    assert "You were working on" in shown(again)
     assert everything_typed(again, tones) == before
     assert again.code[0].value == tags
-    assert "0.25 s to 1.50 s" in text(again)
+    assert "0.25 s to 1.50 s" in shown(again)
     press(again, tones)
     (stored,) = on_freesound(freesound_server)
-    assert hashlib.sha256(stored.audio).digest() == hashlib.sha256(trim(tones.data, tones.name, 0.25, 1.5).data).digest()
+    part = trim(tones.data, tones.name, 0.25, 1.5)
+    assert hashlib.sha256(stored.audio).digest() == hashlib.sha256(part.data).digest()
 
 
 def test_a_draft_that_is_discarded_does_not_come_back(at_form, bark, new_session):
@@ -414,8 +546,15 @@ def test_a_look_at_another_page_loses_nothing(at_form, bark):
 
 
 def test_a_draft_with_choices_that_are_none_leaves_them_open(connected, alice, bark, new_session):
-    kept = {"license": "Sampling+", "category": "xx-y", "title": 5, "tags": "dog", "part": ["a", None], "file_name": None}
-    drafts.store().save(BROWSER, drafts.Draft(bark.name, bark.data, kept, alice.user_id))
+    form = {
+        "license": "Sampling+",
+        "category": "xx-y",
+        "title": 5,
+        "tags": "dog",
+        "part": ["a", None],
+        "file_name": None,
+    }
+    services.drafts().save(BROWSER, Draft(bark.name, bark.data, form, alice.user_id))
     page = new_session.open()
     assert page.radio(key=bark.key("license")).value is None
     assert page.selectbox[0].value != "xx-y"

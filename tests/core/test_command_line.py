@@ -1,33 +1,39 @@
+"""`python -m core`: what it prints, its exit status, and how it fails."""
+
 import csv
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
+import re
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def earmark(tmp_path):
-    """Runs `python -m ...` in the project with a workspace of its own."""
-
-    def run(*arguments, module="core", **environment):
-        surroundings = os.environ | {"EARMARK_WORKSPACE": str(tmp_path / "w"), "COLUMNS": "200"} | environment
-        return subprocess.run(
-            [sys.executable, "-m", module, *map(str, arguments)], cwd=ROOT, env=surroundings, capture_output=True, text=True, timeout=120
-        )
-
-    return run
-
+from core import cli
+from core.events.types import RolledOut, new_event
+from core.model import bundle as bundles
+from core.storage.active_model import AUTOMATIC, resolve_model
+from core.storage.local import open_local_workspace
+from tests.helpers.commands import ROOT, command_runner, modules_loaded_by, run_module
 
 RAIN = "examples/sounds/rain-on-leaves.ogg"
 
 
-def test_tag_prints_a_table(earmark):
-    result = earmark("tag", RAIN)
+@pytest.fixture
+def earmark(tmp_path, monkeypatch, capsys):
+    """Runs a command of the core in this process, with a workspace of its own."""
+    return command_runner(cli.main, monkeypatch, capsys, EARMARK_WORKSPACE=tmp_path / "w")
+
+
+@pytest.fixture
+def process(tmp_path):
+    """Runs `python -m ...` as a process, with the same workspace."""
+
+    def run(*arguments, **environment):
+        return run_module(*arguments, **{"EARMARK_WORKSPACE": tmp_path / "w"} | environment)
+
+    return run
+
+
+def test_tag_prints_a_table(process):
+    result = process("core", "tag", RAIN)
     assert result.returncode == 0
     first, *rows = result.stdout.splitlines()
     assert first == f"{RAIN} (6.0 s)"
@@ -37,21 +43,22 @@ def test_tag_prints_a_table(earmark):
 
 
 def test_the_readme_shows_exactly_what_tag_prints(earmark):
-    shown = (ROOT / "README.md").read_text("utf-8").split("$ python -m core tag ")[1].split("```")[0]
-    file, _, expected = shown.partition("\n")
+    shown = (ROOT / "README.md").read_text("utf-8").split("$ python -m core tag ")[1]
+    file, _, expected = shown.split("```")[0].partition("\n")
     assert earmark("tag", file).stdout.strip() == expected.strip()
 
 
 def test_tag_prints_json_lines_and_csv(earmark):
-    one = json.loads(earmark("tag", "--json", RAIN).stdout)
-    assert one["file"] == RAIN
-    assert "rain" in [score["tag"] for score in one["tags"][:2]]
-    assert one["tags"][0]["suggested"] is True
-    rows = list(csv.DictReader(earmark("tag", "--csv", "--top", "3", RAIN, RAIN).stdout.splitlines()))
+    line = json.loads(earmark("tag", "--json", RAIN).stdout)
+    assert line["file"] == RAIN
+    assert "rain" in [score["tag"] for score in line["tags"][:2]]
+    assert line["tags"][0]["suggested"] is True
+    printed = earmark("tag", "--csv", "--top", "3", RAIN, RAIN).stdout
+    rows = list(csv.DictReader(printed.splitlines()))
     assert [row["rank"] for row in rows] == ["1", "2", "3"] * 2
 
 
-def test_a_file_that_cannot_be_heard_is_said_and_the_others_are_tagged(earmark, tmp_path):
+def test_a_file_that_cannot_be_read_is_reported_and_the_others_are_tagged(earmark, tmp_path):
     (tmp_path / "bad.wav").write_bytes(b"no")
     result = earmark("tag", tmp_path / "bad.wav", tmp_path / "nowhere.wav", RAIN)
     assert result.returncode == 1
@@ -61,109 +68,102 @@ def test_a_file_that_cannot_be_heard_is_said_and_the_others_are_tagged(earmark, 
     assert RAIN in result.stdout
 
 
-def test_doctor_says_what_is_there_what_is_missing_and_what_works_without_it(earmark):
-    result = earmark("doctor")
-    assert result.returncode == 0, result.stdout
-    for subject in ("Python", "Packages", "Model", "Sounds", "Workspace", "Freesound", "Hopsworks", "Modal"):
-        assert subject in result.stdout
-    assert "everything else works" in result.stdout
+def test_command_line_job_and_resolver_agree_on_the_model_after_an_upgrade(process, tmp_path):
+    """The workspace is on the default model of an older version; nobody chose it."""
+    bundles.copy(bundles.load(bundles.DEFAULT_BUNDLE), tmp_path / "older")
+    metrics = tmp_path / "older" / "metrics.json"
+    metrics.write_text(metrics.read_text() + "\n")
+    workspace = open_local_workspace(tmp_path / "w")
+    older = workspace.models.register(bundles.load(tmp_path / "older"))
+    rollout = new_event(RolledOut(model=older, reason="first start"), None, AUTOMATIC)
+    workspace.events.append([rollout])
+
+    by_command = json.loads(process("core", "tag", "--json", RAIN).stdout)["model"]
+    job = process("jobs", "tag").stderr
+    active = resolve_model(workspace).model
+    assert active.fingerprint == bundles.load(bundles.DEFAULT_BUNDLE).fingerprint
+    assert active.version == older.version + 1
+    assert by_command == str(active)
+    assert f"sounds with {active} in" in job
+    assert {state.model for state in workspace.sounds.all()} == {active}
 
 
-@pytest.mark.parametrize(
-    ("environment", "said"),
-    [
-        ({"EARMARK_SOUNDS": "/nowhere"}, "There is no folder"),
-        ({"EARMARK_PAGE_SIZE": "x"}, "EARMARK_PAGE_SIZE"),
-        ({"EARMARK_TYPO": "1"}, "misspelt"),
-    ],
-)
-def test_doctor_finds_what_is_broken(earmark, environment, said):
-    result = earmark("doctor", **environment)
-    assert result.returncode == 1
-    assert said in result.stdout
+def test_without_a_workspace_tag_uses_the_default_model_and_makes_none(earmark, tmp_path):
+    assert earmark("tag", "--json", RAIN).returncode == 0
+    assert not (tmp_path / "w").exists()
 
 
-def test_doctor_shows_no_secret(earmark):
-    result = earmark("doctor", FREESOUND_API_KEY="very-secret")
-    assert "very-secret" not in result.stdout + result.stderr
-
-
-def test_events_travel_from_one_workspace_to_another_without_loss(earmark, tmp_path):
-    assert earmark(module="jobs.tagging").returncode == 0
-    assert earmark("export", "--events", tmp_path / "log.jsonl", "--tags", tmp_path / "id2prediction.json").returncode == 0
-    other = {"EARMARK_WORKSPACE": str(tmp_path / "other")}
-    assert earmark("import", tmp_path / "log.jsonl", **other).returncode == 0
+def test_events_travel_from_one_workspace_to_another_without_loss(earmark, process, tmp_path):
+    log, tags = tmp_path / "log.jsonl", tmp_path / "id2prediction.json"
+    assert process("jobs", "tag", "--limit", 4).returncode == 0
+    assert earmark("export", "--events", log, "--tags", tags).returncode == 0
+    other = {"EARMARK_WORKSPACE": tmp_path / "other"}
+    assert earmark("import", log, **other).returncode == 0
     assert earmark("export", "--events", tmp_path / "again.jsonl", **other).returncode == 0
-    assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "log.jsonl").read_bytes()
-    assert all(len(tags) == 5 for tags in json.loads((tmp_path / "id2prediction.json").read_text()).values())
+    assert (tmp_path / "again.jsonl").read_bytes() == log.read_bytes()
+    assert all(len(tags) == 5 for tags in json.loads(tags.read_text()).values())
 
 
 def test_a_bad_line_is_refused_with_its_number_and_the_rest_is_imported(earmark, tmp_path):
-    earmark("tag", RAIN)
-    (tmp_path / "one.json").write_text('{"123": ["dog"]}')
-    earmark("import", tmp_path / "one.json")
+    (tmp_path / "prototype.json").write_text('{"123": ["dog"]}')
+    earmark("import", tmp_path / "prototype.json")
     earmark("export", "--events", tmp_path / "good.jsonl")
-    (tmp_path / "mixed.jsonl").write_text('{"kind": "telepathy"}\n' + (tmp_path / "good.jsonl").read_text())
-    result = earmark("import", tmp_path / "mixed.jsonl", EARMARK_WORKSPACE=str(tmp_path / "other"))
+    mixed = tmp_path / "mixed.jsonl"
+    mixed.write_text('{"kind": "telepathy"}\n' + (tmp_path / "good.jsonl").read_text())
+    result = earmark("import", mixed, EARMARK_WORKSPACE=tmp_path / "other")
     assert result.returncode == 1
     assert "mixed.jsonl, line 1: Not a valid event" in result.stderr
     assert "1 events added, 0 were there already, 1 lines refused" in result.stderr
 
 
-def test_the_seeds_file_can_be_imported(earmark, tmp_path):
-    (tmp_path / "id2prediction.json").write_text('{"123": ["dog", "bark"]}')
-    assert "1 events added" in earmark("import", tmp_path / "id2prediction.json").stderr
-    assert "0 events added, 1 were there" in earmark("import", tmp_path / "id2prediction.json").stderr
+def test_the_prototypes_file_can_be_imported(earmark, tmp_path):
+    file = tmp_path / "id2prediction.json"
+    file.write_text('{"123": ["dog", "bark"]}')
+    assert "1 events added" in earmark("import", file).stderr
+    assert "0 events added, 1 were there" in earmark("import", file).stderr
 
 
-def test_wrong_use_is_explained_without_a_traceback(earmark):
-    for result in (earmark("tag"), earmark("export"), earmark("dance"), earmark(module="jobs.tagging", EARMARK_SOUNDS="/nowhere")):
-        assert result.returncode != 0
+def test_rebuild_makes_the_search_tables_anew(earmark, tmp_path):
+    file = tmp_path / "id2prediction.json"
+    file.write_text('{"123": ["dog"], "124": ["cat"]}')
+    earmark("import", file)
+    workspace = open_local_workspace(tmp_path / "w")
+    before = workspace.sounds.tag_counts()
+    result = earmark("rebuild")
+    assert result.returncode == 0, result.stderr
+    assert "The tables of 2 sounds were rebuilt." in result.stderr
+    assert workspace.sounds.tag_counts() == before
+
+
+def test_a_file_that_cannot_be_written_is_one_sentence(earmark, tmp_path):
+    result = earmark("export", "--events", "/proc/nowhere/log.jsonl")
+    assert result.returncode == 1
+    assert "/proc/nowhere/log.jsonl cannot be written" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_wrong_use_is_explained_without_a_traceback(earmark, process):
+    results = (
+        earmark("tag"),
+        earmark("export"),
+        earmark("tag", RAIN, EARMARK_PAGE_SIZE="many"),
+        process("core", "dance"),
+        process("jobs", "tag", EARMARK_SOUNDS="/nowhere"),
+    )
+    for result in results:
+        assert result.returncode not in (0, None)
         assert result.stderr.strip()
         assert "Traceback" not in result.stderr
 
 
-def test_the_newest_of_freesound_are_tagged_with_the_jobs_key(earmark, freesound_server, examples):
-    own = freesound_server.state.add_client("jobs", owner="alice")
-    for name in ("siren", "sneeze", "rooster"):
-        freesound_server.state.add_sound("alice", audio=(examples / f"{name}.ogg").read_bytes(), name=name, duration=3.0)
-    settings = {
-        "EARMARK_FREESOUND_JOBS_KEY": own.client_secret,
-        "EARMARK_FREESOUND_API": f"{freesound_server.url}/apiv2",
-        "EARMARK_PREVIEW_HOSTS": "127.0.0.1",
-    }
-    result = earmark("--source", "freesound", "--limit", 2, module="jobs.tagging", **settings)
-    assert result.returncode == 0, result.stderr
-    assert "Tagged 2 sounds" in result.stderr
-    assert own.client_secret not in result.stderr
-    result = earmark("--source", "freesound", module="jobs.tagging", **settings | {"EARMARK_FREESOUND_JOBS_KEY": "wrong"})
-    assert (result.returncode, result.stderr.strip()) == (
-        1,
-        "Freesound does not know this server's key; whoever runs Earmark here must look at FREESOUND_API_KEY.",
-    )
+def test_the_log_level_decides_what_is_logged(earmark, tmp_path):
+    file = tmp_path / "id2prediction.json"
+    file.write_text('{"123": ["dog", "bark"]}')
+    line = re.compile(r"^\S+Z INFO core\.cli import added=\d known=\d refused=0$", re.MULTILINE)
+    assert line.search(earmark("import", file).stderr)
+    assert not line.search(earmark("import", file, EARMARK_LOG_LEVEL="WARNING").stderr)
 
 
-def test_without_a_key_the_job_says_what_to_set(earmark):
-    result = earmark("--source", "freesound", module="jobs.tagging")
-    assert result.returncode == 1
-    assert result.stderr.startswith("No key for Freesound is set: FREESOUND_API_KEY")
-
-
-@pytest.mark.parametrize(
-    ("environment", "said"),
-    [
-        ({"FREESOUND_API_KEY": "s3cret"}, "nobody can sign in"),
-        ({"FREESOUND_API_KEY": "s3cret", "EARMARK_FREESOUND_CLIENT_ID": "id"}, "people can sign in"),
-        ({"EARMARK_FREESOUND_JOBS_KEY": "s3cret"}, "only the jobs' own key"),
-    ],
-)
-def test_doctor_says_what_freesounds_key_is_good_for_without_trying_or_showing_it(monkeypatch, environment, said):
-    from core.doctor import examine
-
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    (finding,) = [one for one in examine() if one.subject == "Freesound"]
-    assert finding.health == "good"
-    assert said in finding.text
-    assert "new sounds can be read" in finding.text
-    assert "s3cret" not in finding.text
+def test_the_command_line_loads_only_what_it_needs():
+    heavy = {"torch", "streamlit", "modal", "hopsworks", "librosa", "sklearn", "av", "numpy"}
+    assert modules_loaded_by("import core.cli", heavy) == set()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.tags import LONGEST_TAG, STOP_WORDS, clean, freesound_tags
+from core.tags import MAX_TAG_LENGTH, STOP_WORDS, clean, freesound_tags
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "data" / "freesound_tags_golden.json"
 
@@ -76,7 +76,7 @@ def test_freesound_stores_our_tags_exactly_as_we_show_them(typed):
     tags = clean(typed).tags
     assert tuple(freesound_tags(" ".join(tags))) == tags
     assert not set(tags) & STOP_WORDS
-    assert all(0 < len(tag) <= LONGEST_TAG for tag in tags)
+    assert all(0 < len(tag) <= MAX_TAG_LENGTH for tag in tags)
 
 
 @given(st.lists(st.text(max_size=40), max_size=8))

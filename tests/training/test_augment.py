@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from core.model.logmel import COALA, FLOOR
 from training import augment
-from training.crops import SILENT, Crops
-from training.datasets import Frames
+from training.batches import SILENCE, PatchSampler
+from training.datasets.types import Frames
 
 CPU = torch.device("cpu")
 seeds = st.integers(0, 2**32 - 1)
@@ -26,8 +26,9 @@ def noise(n: int, bands: int = 24, frames: int = 32, seed: int = 0) -> torch.Ten
     return torch.randn(n, bands, frames, generator=generator(seed))
 
 
-def cut(clips: list[np.ndarray], chosen: list[int], width: int, seed: int = 0) -> np.ndarray:
-    return Crops(Frames.joined(clips), CPU).cut(torch.tensor(chosen), width, generator(seed)).numpy()
+def cut(clips: list[np.ndarray], indices: list[int], width: int, seed: int = 0) -> np.ndarray:
+    sampler = PatchSampler(Frames.joined(clips), CPU)
+    return sampler.cut(torch.tensor(indices), width, generator(seed)).numpy()
 
 
 @given(seeds, st.integers(1, 200), st.integers(1, 120))
@@ -36,10 +37,10 @@ def test_a_stretch_is_a_part_of_its_own_clip_or_the_whole_clip_in_silence(seed, 
     patches = cut([ramp(70, 500), ramp(length), ramp(70, 900)], [1, 1], width, seed)
     assert patches.shape == (2, 3, width)
     for patch in patches:
-        heard = patch[0][patch[0] > FLOOR + 1]
-        assert len(heard) == min(length, width)
-        assert heard.max() <= length
-        np.testing.assert_array_equal(np.diff(heard), 1)
+        sounding = patch[0][patch[0] > FLOOR + 1]
+        assert len(sounding) == min(length, width)
+        assert sounding.max() <= length
+        np.testing.assert_array_equal(np.diff(sounding), 1)
         assert (patch[:, patch[0] <= FLOOR + 1] == np.float32(FLOOR)).all()
 
 
@@ -57,14 +58,14 @@ def test_stretches_avoid_the_silence_of_a_clip_that_is_mostly_silent():
     clip = np.full((4, 400), FLOOR, np.float32)
     clip[:, 100:250] = 0.0
     patches = cut([clip], [0] * 300, 50, seed=1)
-    assert np.mean([(patch.max(axis=0) > SILENT).mean() > 0.25 for patch in patches]) > 0.9
+    assert np.mean([(patch.max(axis=0) > SILENCE).mean() > 0.25 for patch in patches]) > 0.9
 
 
 def test_a_memory_map_is_read_where_it_lies(tmp_path):
     path = tmp_path / "frames"
     np.arange(30 * 4, dtype=np.float16).reshape(30, 4).tofile(path)
     mapped = Frames(np.memmap(path, np.float16, "r", shape=(30, 4)), np.array([0, 10, 30]))
-    patches = Crops(mapped, CPU).cut(torch.tensor([0]), 10, generator()).numpy()
+    patches = PatchSampler(mapped, CPU).cut(torch.tensor([0]), 10, generator()).numpy()
     np.testing.assert_array_equal(patches[0], mapped.clip(0))
 
 
@@ -78,19 +79,16 @@ def test_gain_shifts_each_patch_by_a_decibel_figure_of_its_own_never_below_silen
     shifts = decibels(louder[:, -1, -1] - patches[:, -1, -1])
     assert (louder >= FLOOR).all()
     assert -10 <= shifts.min() < -9 < 9 < shifts.max() <= 10
-    torch.testing.assert_close(louder, (patches + shifts[:, None, None] * augment.NEPER_PER_DB).clamp(min=FLOOR), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        louder,
+        (patches + shifts[:, None, None] * augment.NEPER_PER_DB).clamp(min=FLOOR),
+        atol=1e-4,
+        rtol=1e-4,
+    )
 
 
 def test_twenty_decibels_are_ten_times_the_magnitude():
     assert np.exp(20 * augment.NEPER_PER_DB) == pytest.approx(10)
-
-
-def test_the_equaliser_is_smooth_over_frequency_and_the_same_at_all_times():
-    change = decibels(augment.equalise(torch.zeros(50, 96, 7), generator(), 6.0))
-    assert change.abs().max() <= 6 + 1e-3
-    assert (change.std(dim=2) < 1e-4).all()
-    assert change.diff(dim=1).abs().max() < 1
-    assert (change[:, :, 0].std(dim=0) > 1).any()
 
 
 def test_hiss_lies_beneath_a_share_of_the_patches_and_far_below_their_peaks():
@@ -120,73 +118,13 @@ def test_masks_change_one_block_of_bands_and_one_of_frames_and_nothing_else(seed
     untouched = np.ones_like(changed)
     untouched[rows], untouched[:, columns] = False, False
     assert not changed[untouched].any()
-    np.testing.assert_allclose(masked[0].numpy()[~untouched], float(patch.mean()), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(
+        masked[0].numpy()[~untouched], float(patch.mean()), rtol=1e-3, atol=1e-5
+    )
 
 
-def test_rolling_begins_elsewhere_and_loses_nothing():
-    patches = torch.arange(20.0).repeat(100, 3, 1)
-    rolled = augment.roll(patches, generator())
-    assert torch.equal(rolled.sort(dim=2).values, patches)
-    assert len({int(one[0, 0]) for one in rolled}) > 15
-    assert ((rolled.diff(dim=2) == 1).sum(dim=2) >= 18).all()
-
-
-def test_stretching_keeps_the_middle_in_the_middle_and_changes_speed_both_ways():
-    patches = torch.arange(44.0).repeat(200, 8, 1)
-    changed = augment.stretch(patches, generator(), 40, 0.1, 0.0)
-    speeds = changed.diff(dim=2).mean(dim=(1, 2))
-    assert changed.shape == (200, 8, 40)
-    assert 1 / 1.1 - 1e-3 <= speeds.min() < 0.93 < 1.07 < speeds.max() <= 1.1 + 1e-3
-    torch.testing.assert_close(changed.mean(dim=2), torch.full((200, 8), 21.5), atol=1e-2, rtol=0)
-
-
-def test_without_strength_a_stretch_is_the_patch_itself():
-    patches = noise(4)
-    torch.testing.assert_close(augment.stretch(patches, generator(), 32, 0.0, 0.0), patches, atol=1e-4, rtol=1e-4)
-
-
-def test_pitch_moves_by_at_most_so_many_bands():
-    patches = torch.zeros(200, 30, 8)
-    patches[:, 15] = 1.0
-    moved = augment.stretch(patches, generator(), 8, 0.0, 3.0)[:, :, 4]
-    centre = (moved * torch.arange(30.0)).sum(dim=1) / moved.sum(dim=1)
-    assert 12 - 0.01 <= centre.min() < 12.5 < 17.5 < centre.max() <= 18.01
-
-
-def test_without_mixing_each_clip_keeps_all_and_no_random_number_is_used():
-    random = np.random.default_rng(0)
-    np.testing.assert_array_equal(augment.shares(6, random, 0), 1)
-    assert random.bit_generator.state == np.random.default_rng(0).bit_generator.state
-
-
-@given(seeds, st.floats(0.1, 5))
-@settings(deadline=None)
-def test_a_clip_keeps_at_least_half_of_itself(seed, alpha):
-    share = augment.shares(50, np.random.default_rng(seed), alpha)
-    assert ((share >= 0.5) & (share <= 1)).all()
-
-
-def test_labels_are_mixed_like_their_patches():
-    marks, share = torch.eye(8), torch.linspace(0.5, 1, 8)
-    other = marks.flip(0)
-    mixed = augment.blend(marks[:, :, None], other[:, :, None], share)[:, :, 0]
-    torch.testing.assert_close(augment.mixed_labels(marks, other, share), mixed)
-
-
-def test_two_equally_loud_sounds_at_once_are_three_decibels_above_each_half():
-    half = torch.full((1,), 0.5)
-    both = augment.overlay(torch.zeros(1, 4, 4), torch.full((1, 4, 4), 2.0), half)
-    torch.testing.assert_close(both, torch.full((1, 4, 4), float(np.log(0.5) + 0.5 * np.log(2))), atol=1e-4, rtol=0)
-
-
-@pytest.mark.parametrize("other", [noise(3, seed=1), torch.full((3, 24, 32), FLOOR)], ids=["noise", "silence"])
-def test_a_clip_that_keeps_all_hears_next_to_nothing_of_the_other(other):
-    patches = noise(3)
-    torch.testing.assert_close(augment.overlay(patches, other, torch.ones(3)), patches, atol=1e-2, rtol=0)
-
-
-def test_sounds_without_tags_are_silence_hiss_tones_and_sweeps_as_log_mel():
-    sounds = augment.sounds_without_tags(COALA, np.random.default_rng(0), count=3, seconds=2.0)
+def test_synthetic_negatives_are_silence_hiss_tones_and_sweeps_as_log_mel():
+    sounds = augment.synthetic_negatives(COALA, np.random.default_rng(0), count=3, seconds=2.0)
     assert len(sounds) == 12
     assert {sound.shape for sound in sounds} == {(96, COALA.frames(44_000))}
     assert {sound.dtype for sound in sounds} == {np.dtype(np.float32)}

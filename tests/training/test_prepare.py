@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from core.model import audio
+from core.audio.decode import decode
 from tests.servers.files import FileHost
-from training import archives, datasets, prepare
-from training.archives import ArchiveError
-from training.prepare import TAGS, PrepareError
+from training.datasets import archives
+from training.datasets.clips import read_clips
+from training.datasets.public_sets import CATEGORY_TAGS, prepare
+from training.errors import ArchiveError, PrepareError
 
 RATE = 44_100
 ESC_TABLE = """filename,fold,target,category,esc10,src_file,take
@@ -22,9 +23,10 @@ ESC_TABLE = """filename,fold,target,category,esc10,src_file,take
 1-100210-A-36.wav,1,36,vacuum_cleaner,False,100210,A
 5-9032-A-0.wav,5,0,dog,True,9032,A
 """
-ESC_LICENSE = """# ESC-50
-- [1-100032-A.ogg]: clip derived from rose_bark.wav (http://www.freesound.org/people/nfrae/sounds/100032/) by nfrae [CC0]
-- [5-9032-A.ogg]:  clip derived from A dog (old) by me.wav (http://www.freesound.org/people/MrTood/sounds/9032/) by Mister Tood [CC-BY]
+PEOPLE = "http://www.freesound.org/people"
+ESC_LICENSE = f"""# ESC-50
+- [1-100032-A.ogg]: clip derived from rose_bark.wav ({PEOPLE}/nfrae/sounds/100032/) by nfrae [CC0]
+- [5-9032-A.ogg]:  clip derived from A dog (old) by me.wav ({PEOPLE}/x/1/) by Mister Tood [CC-BY]
 """
 US8K_TABLE = """slice_file_name,fsID,start,end,salience,fold,classID,class
 100032-3-0-0.wav,100032,0.0,0.317551,1,5,3,dog_bark
@@ -43,13 +45,18 @@ def tone(seconds: float, channels: int = 1, subtype: str = "PCM_16", rate: int =
 def esc_files() -> dict[str, bytes]:
     names = [line.split(",")[0] for line in ESC_TABLE.splitlines()[1:]]
     sounds = {f"ESC-50-master/audio/{name}": tone(0.5 + index) for index, name in enumerate(names)}
-    texts = {"ESC-50-master/LICENSE": ESC_LICENSE.encode(), "ESC-50-master/meta/esc50.csv": ESC_TABLE.encode()}
+    texts = {
+        "ESC-50-master/LICENSE": ESC_LICENSE.encode(),
+        "ESC-50-master/meta/esc50.csv": ESC_TABLE.encode(),
+    }
     return texts | sounds | {"ESC-50-master/tests/test_dataset.py": b"raise SystemExit"}
 
 
 def us8k_files() -> dict[str, bytes]:
     return {
-        "UrbanSound8K/audio/fold5/100032-3-0-0.wav": tone(0.3, channels=2, subtype="PCM_24", rate=48_000),
+        "UrbanSound8K/audio/fold5/100032-3-0-0.wav": tone(
+            0.3, channels=2, subtype="PCM_24", rate=48_000
+        ),
         "UrbanSound8K/audio/fold1/99192-4-0-10.wav": tone(4, subtype="FLOAT", rate=96_000),
         "UrbanSound8K/audio/fold1/._99192-4-0-10.wav": b"\x00\x05\x16\x07",
         "UrbanSound8K/FREESOUNDCREDITS.txt": US8K_CREDITS.encode(),
@@ -76,7 +83,10 @@ def make_tar(path: Path, files: dict[str, bytes]) -> Path:
 @pytest.fixture(scope="module")
 def places(tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("archives")
-    return {"esc50": make_zip(folder / "ESC-50-master.zip", esc_files()), "us8k": make_tar(folder / "UrbanSound8K.tar.gz", us8k_files())}
+    return {
+        "esc50": make_zip(folder / "ESC-50-master.zip", esc_files()),
+        "us8k": make_tar(folder / "UrbanSound8K.tar.gz", us8k_files()),
+    }
 
 
 def rows(out: Path) -> dict[str, dict[str, str]]:
@@ -85,14 +95,20 @@ def rows(out: Path) -> dict[str, dict[str, str]]:
 
 
 def prepared(places: dict, folder: Path) -> Path:
-    assert prepare.run(folder / "out", places, folder / "downloads") == []
+    assert prepare(folder / "out", places, folder / "downloads") == []
     return folder / "out"
 
 
 def test_both_archives_become_one_clip_folder_that_training_reads(places, tmp_path):
     out = prepared(places, tmp_path)
-    clips = {clip.path.stem: clip for clip in datasets.read_clips(out)}
-    assert set(clips) == {"esc50-1-100032-A-0", "esc50-1-100210-A-36", "esc50-5-9032-A-0", "us8k-100032-3-0-0", "us8k-99192-4-0-10"}
+    clips = {clip.path.stem: clip for clip in read_clips(out)}
+    assert set(clips) == {
+        "esc50-1-100032-A-0",
+        "esc50-1-100210-A-36",
+        "esc50-5-9032-A-0",
+        "us8k-100032-3-0-0",
+        "us8k-99192-4-0-10",
+    }
     assert clips["esc50-1-100210-A-36"].tags == {"vacuum", "motor", "household"}
     assert clips["us8k-99192-4-0-10"].tags == {"drill", "tool", "construction"}
     assert clips["esc50-1-100032-A-0"].recording == clips["us8k-100032-3-0-0"].recording == "100032"
@@ -101,18 +117,36 @@ def test_both_archives_become_one_clip_folder_that_training_reads(places, tmp_pa
 def test_every_clip_says_where_it_is_from_and_who_made_it(places, tmp_path):
     found = rows(prepared(places, tmp_path))
     assert list(found["us8k-99192-4-0-10"].values()) == [
-        "audio/us8k-99192-4-0-10.flac", "99192", "us8k", "drilling", "1", "drill tool construction", "CC-BY-NC", "Digging Company", "4.000",
-    ]  # fmt: skip
-    assert [found["esc50-5-9032-A-0"][name] for name in ("dataset", "license", "author")] == ["esc10", "CC-BY", "Mister Tood"]
-    assert [found["esc50-1-100210-A-36"][name] for name in ("dataset", "license", "author")] == ["esc50", "CC-BY-NC", ""]
+        "audio/us8k-99192-4-0-10.flac",
+        "99192",
+        "us8k",
+        "drilling",
+        "1",
+        "drill tool construction",
+        "CC-BY-NC",
+        "Digging Company",
+        "4.000",
+    ]
+    assert [found["esc50-5-9032-A-0"][name] for name in ("dataset", "license", "author")] == [
+        "esc10",
+        "CC-BY",
+        "Mister Tood",
+    ]
+    assert [found["esc50-1-100210-A-36"][name] for name in ("dataset", "license", "author")] == [
+        "esc50",
+        "CC-BY-NC",
+        "",
+    ]
 
 
 def test_clips_are_mono_at_the_front_ends_rate_and_sound_as_before(places, tmp_path):
     out = prepared(places, tmp_path)
     facts = soundfile.info(str(out / "audio" / "us8k-100032-3-0-0.flac"))
     assert (facts.samplerate, facts.channels, facts.format) == (22_000, 1, "FLAC")
-    before = audio.load(us8k_files()["UrbanSound8K/audio/fold5/100032-3-0-0.wav"]).samples
-    np.testing.assert_allclose(audio.load(out / "audio" / "us8k-100032-3-0-0.flac").samples, before, atol=2**-15)
+    before = decode(us8k_files()["UrbanSound8K/audio/fold5/100032-3-0-0.wav"]).samples
+    np.testing.assert_allclose(
+        decode(out / "audio" / "us8k-100032-3-0-0.flac").samples, before, atol=2**-15
+    )
 
 
 def test_unpacked_folders_do_as_well(places, tmp_path):
@@ -120,7 +154,10 @@ def test_unpacked_folders_do_as_well(places, tmp_path):
         archive.extractall(tmp_path / "esc")
     with tarfile.open(places["us8k"]) as tar:
         tar.extractall(tmp_path / "us8k", filter="data")
-    unpacked = {"esc50": tmp_path / "esc" / "ESC-50-master", "us8k": tmp_path / "us8k" / "UrbanSound8K"}
+    unpacked = {
+        "esc50": tmp_path / "esc" / "ESC-50-master",
+        "us8k": tmp_path / "us8k" / "UrbanSound8K",
+    }
     assert rows(prepared(unpacked, tmp_path)) == rows(prepared(places, tmp_path / "again"))
 
 
@@ -146,7 +183,7 @@ def test_what_is_cut_off_gives_no_list_and_the_whole_archive_goes_on_from_there(
     whole = places["us8k"].read_bytes()
     (tmp_path / "UrbanSound8K.tar.gz").write_bytes(whole[: len(whole) * 2 // 3])
     with pytest.raises(ArchiveError, match="cut off"):
-        prepare.run(tmp_path / "out", {"us8k": tmp_path / "UrbanSound8K.tar.gz"}, tmp_path)
+        prepare(tmp_path / "out", {"us8k": tmp_path / "UrbanSound8K.tar.gz"}, tmp_path)
     assert not (tmp_path / "out" / "clips.csv").exists()
     kept = tmp_path / "out" / "audio" / "us8k-100032-3-0-0.flac"
     made = kept.stat().st_mtime_ns
@@ -154,10 +191,10 @@ def test_what_is_cut_off_gives_no_list_and_the_whole_archive_goes_on_from_there(
     assert kept.stat().st_mtime_ns == made
 
 
-def test_a_clip_that_cannot_be_heard_is_left_out_and_named(tmp_path):
+def test_a_clip_that_cannot_be_decoded_is_left_out_and_named(tmp_path):
     files = us8k_files() | {"UrbanSound8K/audio/fold5/100032-3-0-0.wav": b"RIFF"}
     place = make_tar(tmp_path / "us8k.tar.gz", files)
-    assert prepare.run(tmp_path / "out", {"us8k": place}, tmp_path) == ["100032-3-0-0.wav"]
+    assert prepare(tmp_path / "out", {"us8k": place}, tmp_path) == ["100032-3-0-0.wav"]
     assert set(rows(tmp_path / "out")) == {"us8k-99192-4-0-10"}
 
 
@@ -172,10 +209,16 @@ def with_table(text: str) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        (without(us8k_files(), "99192-4-0-10.wav"), "lacks 1 of the 2 clips that it lists, 99192-4-0-10.wav"),
+        (
+            without(us8k_files(), "99192-4-0-10.wav"),
+            "lacks 1 of the 2 clips that it lists, 99192-4-0-10.wav",
+        ),
         (without(us8k_files(), "UrbanSound8K.csv"), "has no UrbanSound8K.csv"),
         (with_table("slice_file_name,fsID\na.wav,1\n"), "lacks the column 'class'"),
-        (with_table(US8K_TABLE.replace("drilling", "singing")), "'99192-4-0-10.wav' with a category"),
+        (
+            with_table(US8K_TABLE.replace("drilling", "singing")),
+            "'99192-4-0-10.wav' with a category",
+        ),
         (with_table(US8K_TABLE.splitlines()[0]), "lists no clips"),
         (us8k_files() | {"../evil.wav": b"x"}, "not to be trusted"),
     ],
@@ -184,7 +227,7 @@ def with_table(text: str) -> dict[str, bytes]:
 def test_an_archive_that_is_not_the_data_set_is_refused_in_one_sentence(tmp_path, files, said):
     place = make_tar(tmp_path / "us8k.tar.gz", files)
     with pytest.raises((PrepareError, ArchiveError)) as raised:
-        prepare.run(tmp_path / "out", {"us8k": place}, tmp_path)
+        prepare(tmp_path / "out", {"us8k": place}, tmp_path)
     assert said in str(raised.value)
     assert str(raised.value).endswith(".")
     assert not (tmp_path / "out" / "clips.csv").exists()
@@ -195,7 +238,7 @@ def test_a_list_that_somebody_else_wrote_is_left_alone(places, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "clips.csv").write_text("file,freesound_id,tags\nmine.wav,1,dog\n")
     with pytest.raises(PrepareError, match="not written by this program"):
-        prepare.run(tmp_path / "out", places, tmp_path)
+        prepare(tmp_path / "out", places, tmp_path)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["clips.csv"]
     assert "mine.wav" in (tmp_path / "out" / "clips.csv").read_text()
 
@@ -203,27 +246,39 @@ def test_a_list_that_somebody_else_wrote_is_left_alone(places, tmp_path):
 def test_what_is_no_archive_is_said(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(PrepareError, match="neither a folder nor an archive"):
-        prepare.run(tmp_path / "out", {"us8k": tmp_path / "notes.txt"}, tmp_path)
+        prepare(tmp_path / "out", {"us8k": tmp_path / "notes.txt"}, tmp_path)
 
 
 def test_archives_are_downloaded_where_no_copy_is_given(places, tmp_path):
     with FileHost() as host:
         host.put_record("1203745", {"UrbanSound8K.tar.gz": places["us8k"].read_bytes()})
         host.files["/master.zip"] = places["esc50"].read_bytes()
-        prepare.run(tmp_path / "out", {"esc50": None, "us8k": None}, tmp_path / "downloads", host.url, f"{host.url}/master.zip")
+        prepare(
+            tmp_path / "out",
+            {"esc50": None, "us8k": None},
+            tmp_path / "downloads",
+            host.url,
+            f"{host.url}/master.zip",
+        )
         assert len(rows(tmp_path / "out")) == 5
         asked = len(host.asked)
-        prepare.run(tmp_path / "out", {"esc50": None}, tmp_path / "downloads", host.url, f"{host.url}/master.zip")
+        prepare(
+            tmp_path / "out",
+            {"esc50": None},
+            tmp_path / "downloads",
+            host.url,
+            f"{host.url}/master.zip",
+        )
         assert len(host.asked) == asked
 
 
 def test_the_tags_are_those_of_the_real_clips(clips):
     for row in csv.DictReader((clips / "clips.csv").open(newline="")):
-        assert TAGS[row["category"]] == row["tags"]
-    assert len(TAGS) == 58
+        assert CATEGORY_TAGS[row["category"]] == row["tags"]
+    assert len(CATEGORY_TAGS) == 58
 
 
 def test_a_file_larger_than_any_clip_is_not_read(places, tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "LARGEST", 1000)
+    monkeypatch.setattr(archives, "MAX_FILE_BYTES", 1000)
     with pytest.raises(ArchiveError, match="not to be trusted"):
-        prepare.run(tmp_path / "out", places, tmp_path)
+        prepare(tmp_path / "out", places, tmp_path)

@@ -6,12 +6,21 @@ import threading
 import pytest
 from pydantic import SecretStr
 
-from core.freesound.budget import Budget
-from core.freesound.client import FreesoundClient, ServerTrouble, SignInExpired, Unreachable
-from core.freesound.oauth import BadCredential, OAuthClient, SignInRefused
-from core.freesound.sign_ins import MOST_STATES, ForeignCallback, NotSignedIn, SignIns
+from core.freesound.client import FreesoundClient
+from core.freesound.errors import (
+    BadCredential,
+    ForeignCallback,
+    NotSignedIn,
+    ServerTrouble,
+    SignInExpired,
+    SignInRefused,
+    Unreachable,
+)
+from core.freesound.oauth import OAuthClient
+from core.freesound.rate_limit import Budget, Limits
+from core.freesound.sign_ins import MAX_STATES, SignIns
 from core.people import Person
-from tests.servers.freesound_person import consent, parameters
+from tests.servers.freesound.person import consent, parameters
 
 CALLBACK = "http://localhost:8501/auth/freesound/callback"
 
@@ -22,11 +31,28 @@ def credential(freesound_server):
 
 
 @pytest.fixture
-def build(freesound_server, credential, tmp_path):
-    def build(path=tmp_path / "people.sqlite", secret=credential.client_secret, clock=freesound_server.now) -> SignIns:
-        key = SecretStr(secret)
-        client = FreesoundClient(key, Budget(tmp_path / "budget.sqlite"), f"{freesound_server.url}/apiv2", sleep=lambda seconds: None)
-        return SignIns(path, OAuthClient(credential.client_id, key, f"{freesound_server.url}/apiv2"), client, clock)
+def build_client(freesound_server, credential, tmp_path):
+    def build(secret=credential.client_secret) -> FreesoundClient:
+        budget = Budget(tmp_path / "budget.sqlite", Limits(1000, 1000, 1000, 1000))
+        return FreesoundClient(
+            SecretStr(secret), budget, f"{freesound_server.url}/apiv2", sleep=lambda seconds: None
+        )
+
+    return build
+
+
+@pytest.fixture
+def client(build_client):
+    return build_client()
+
+
+@pytest.fixture
+def build(freesound_server, credential, tmp_path, build_client):
+    def build(secret=credential.client_secret, clock=freesound_server.now) -> SignIns:
+        oauth = OAuthClient(
+            credential.client_id, SecretStr(secret), f"{freesound_server.url}/apiv2"
+        )
+        return SignIns(tmp_path / "people.sqlite", oauth, build_client(secret), clock)
 
     return build
 
@@ -39,6 +65,11 @@ def sign_ins(build):
 def sign_in(sign_ins: SignIns, browser: str = "browser-1", username: str = "alice") -> str:
     landed = parameters(consent(sign_ins.begin(browser, CALLBACK, "/try"), username))
     return sign_ins.finish(browser, landed["state"], landed["code"])
+
+
+def refreshes(server) -> int:
+    """Return how often the token endpoint was asked after the sign-in itself."""
+    return sum(request.path.endswith("access_token/") for request in server.requests) - 1
 
 
 def test_a_person_who_agrees_is_signed_in_at_this_browser_only(sign_ins, freesound_server):
@@ -64,14 +95,16 @@ def test_signing_out_ends_it(sign_ins):
 
 
 def test_who_declines_is_not_signed_in_and_goes_back_to_where_they_were(sign_ins):
-    landed = parameters(consent(sign_ins.begin("browser-1", CALLBACK, "/try"), "alice", agree=False))
+    landed = parameters(
+        consent(sign_ins.begin("browser-1", CALLBACK, "/try"), "alice", agree=False)
+    )
     assert landed["error"] == "access_denied"
     assert sign_ins.abandon("browser-1", landed["state"]) == "/try"
     assert sign_ins.person("browser-1") is None
 
 
 def test_a_callback_begun_in_another_browser_is_refused_and_used_up(sign_ins):
-    """Login CSRF: the attacker's own callback, opened by the victim, must not sign the victim in as the attacker."""
+    """Login CSRF: the attacker's own callback must not sign the victim in as the attacker."""
     landed = parameters(consent(sign_ins.begin("attacker", CALLBACK, "/try"), "bob"))
     with pytest.raises(ForeignCallback):
         sign_ins.finish("victim", landed["state"], landed["code"])
@@ -94,7 +127,7 @@ def test_a_made_up_state_is_refused_before_freesound_is_asked(sign_ins, freesoun
 
 
 def test_a_code_of_another_sign_in_does_not_fit(sign_ins):
-    """PKCE: a code that leaked is worth nothing without the verifier of the very sign-in that it was made for."""
+    """PKCE: a leaked code is worth nothing without the verifier of its own sign-in."""
     stolen = parameters(consent(sign_ins.begin("victim", CALLBACK, "/try"), "alice"))["code"]
     own = parameters(consent(sign_ins.begin("attacker", CALLBACK, "/try"), "bob"))
     with pytest.raises(SignInRefused):
@@ -130,65 +163,73 @@ def test_a_wrong_client_secret_is_the_operators_matter(build):
         ({"status": 500}, ServerTrouble),
         ({"status": 502, "body": "<html>Bad gateway</html>"}, ServerTrouble),
         ({"status": 200, "body": "<html>hello</html>", "content_type": "text/html"}, ServerTrouble),
-        ({"status": 200, "body": '{"access_token": "a"}', "content_type": "application/json"}, ServerTrouble),
+        (
+            {"status": 200, "body": '{"access_token": "a"}', "content_type": "application/json"},
+            ServerTrouble,
+        ),
         ({"status": 200, "body": "[]", "content_type": "application/json"}, ServerTrouble),
         ({"drop": "before"}, Unreachable),
         ({"drop": "after"}, Unreachable),
     ],
 )
-def test_a_token_endpoint_in_trouble_is_one_sentence_without_secrets(sign_ins, freesound_server, credential, fault, error):
+def test_a_token_endpoint_in_trouble_is_one_sentence_without_secrets(
+    sign_ins, freesound_server, credential, fault, error, caplog
+):
     landed = parameters(consent(sign_ins.begin("browser-1", CALLBACK, "/try"), "alice"))
     freesound_server.fail("oauth2/access_token", **fault)
     with pytest.raises(error) as caught:
         sign_ins.finish("browser-1", landed["state"], landed["code"])
-    said = f"{caught.value!r} {caught.value.__cause__!r}"
-    assert credential.client_secret not in said
-    assert landed["code"] not in said
+    shown = f"{caught.value!r} {caught.value.__cause__!r} {caplog.text}"
+    assert credential.client_secret not in shown
+    assert landed["code"] not in shown
 
 
-def test_an_expired_token_is_refreshed_once_and_the_new_pair_is_kept(sign_ins, build, freesound_server):
+def test_an_expired_token_is_refreshed_once_and_the_new_pair_is_kept(
+    sign_ins, build, client, freesound_server
+):
     sign_in(sign_ins)
     freesound_server.state.expire_tokens()
-    client = sign_ins._client
     assert sign_ins.with_token("browser-1", client.me).username == "alice"
     assert build().with_token("browser-1", client.me).username == "alice"
-    assert sum(one.path.endswith("access_token/") for one in freesound_server.requests) == 2
+    assert refreshes(freesound_server) == 1
 
 
-def test_twenty_at_once_refresh_once(sign_ins, freesound_server):
+def test_twenty_at_once_refresh_once(sign_ins, client, freesound_server):
     """Both tokens rotate: a second refresh with the old pair would end the sign-in."""
     sign_in(sign_ins)
     freesound_server.state.expire_tokens()
-    at_once, names = threading.Barrier(20), []
+    barrier, names = threading.Barrier(20), []
 
     def ask():
-        at_once.wait()
-        names.append(sign_ins.with_token("browser-1", sign_ins._client.me).username)
+        barrier.wait()
+        names.append(sign_ins.with_token("browser-1", client.me).username)
 
-    sign_ins._client.budget.limits = type(sign_ins._client.budget.limits)(1000, 1000, 1000, 1000)
     threads = [threading.Thread(target=ask) for _ in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert names == ["alice"] * 20
-    assert sum(one.path.endswith("access_token/") for one in freesound_server.requests) == 2
+    assert refreshes(freesound_server) == 1
 
 
-def test_a_sign_in_taken_back_at_freesound_ends_here_too(sign_ins, freesound_server):
+def test_a_sign_in_taken_back_at_freesound_ends_here_too(
+    sign_ins, client, freesound_server, caplog
+):
     sign_in(sign_ins)
     freesound_server.state.revoke("alice")
     with pytest.raises(SignInExpired, match="please sign in again"):
-        sign_ins.with_token("browser-1", sign_ins._client.me)
+        sign_ins.with_token("browser-1", client.me)
     assert sign_ins.person("browser-1") is None
+    assert "sign-in refresh refused user=" in caplog.text
 
 
-def test_two_browsers_of_one_person_do_not_disturb_each_other(sign_ins, freesound_server):
+def test_two_browsers_of_one_person_do_not_disturb_each_other(sign_ins, client, freesound_server):
     sign_in(sign_ins, "browser-1")
     sign_in(sign_ins, "browser-2")
     freesound_server.state.expire_tokens()
     for browser in ("browser-1", "browser-2", "browser-1"):
-        assert sign_ins.with_token(browser, sign_ins._client.me).username == "alice"
+        assert sign_ins.with_token(browser, client.me).username == "alice"
 
 
 def test_the_file_holds_neither_tokens_nor_browser_ids(sign_ins, tmp_path):
@@ -208,6 +249,8 @@ def test_with_another_client_secret_everybody_signs_in_again(sign_ins, build):
 
 
 def test_a_browser_that_begins_again_and_again_fills_nothing(sign_ins, tmp_path):
-    for _ in range(MOST_STATES + 10):
+    for _ in range(MAX_STATES + 10):
         sign_ins.begin("browser-1", CALLBACK, "/")
-    assert sqlite3.connect(tmp_path / "people.sqlite").execute("select count(*) from begun").fetchone() == (MOST_STATES,)
+    assert sqlite3.connect(tmp_path / "people.sqlite").execute(
+        "select count(*) from begun"
+    ).fetchone() == (MAX_STATES,)

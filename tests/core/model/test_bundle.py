@@ -1,7 +1,8 @@
-"""A bundle is a whole, fitting folder of plain files, or an error that says in one sentence what is wrong with it."""
+"""A bundle is a whole, fitting folder of plain files, or an error of one sentence."""
 
 import json
 import re
+import resource
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -9,18 +10,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_bundle import DESCRIPTION, METRICS, TAGS, parts, saved, tiny_network
 
 from core.model import bundle as bundles
-from core.model.bundle import FILES, STARTER, BundleError, Calibration, Scaler
+from core.model.bundle import DEFAULT_BUNDLE, FILES, Calibration, Scaler
+from core.model.errors import BundleError, IncompleteBundle, InvalidBundle, UnwritableBundle
 from core.model.logmel import COALA
-from core.model.tagger import Tagger
+from core.model.predictor import Predictor
+from tests.helpers.small_bundle import DESCRIPTION, METRICS, TAGS, parts, saved, tiny_network
+
+FORMER_BUNDLES = Path(__file__).parents[2] / "data" / "version_0_1"
 
 
-def refusal(folder: Path) -> str:
-    """What making a tagger of the folder says: one sentence that names the folder or the part."""
-    with pytest.raises(BundleError) as caught:
-        Tagger.from_folder(folder)
+def refusal(folder: Path, kind: type[BundleError] = InvalidBundle) -> str:
+    """Load the folder and return the error: one sentence that names the folder or the part."""
+    with pytest.raises(kind) as caught:
+        Predictor.from_folder(folder)
     sentence = str(caught.value)
     assert sentence.endswith(".")
     assert "\n" not in sentence
@@ -39,7 +43,7 @@ def _original(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def folder(_original, tmp_path) -> Path:
-    """A whole bundle of one's own, to damage."""
+    """Return a copy of a whole bundle, to damage."""
     return shutil.copytree(_original, tmp_path / "tiny")
 
 
@@ -47,14 +51,22 @@ def test_what_was_saved_is_what_is_loaded(tmp_path):
     given = parts()
     loaded = bundles.load(saved(tmp_path / "deep" / "tiny").folder)
 
-    assert (loaded.name, loaded.architecture, loaded.pooling) == ("tiny", "seed_cnn", "top_half")
-    assert (loaded.arguments, loaded.vocabulary, loaded.metrics) == (DESCRIPTION["arguments"], TAGS, given["metrics"])
+    assert (loaded.name, loaded.architecture, loaded.pooling) == (
+        "tiny",
+        "prototype_cnn",
+        "top_half",
+    )
+    assert loaded.arguments == DESCRIPTION["arguments"]
+    assert (loaded.vocabulary, loaded.metrics) == (TAGS, given["metrics"])
     assert loaded.description == DESCRIPTION
     assert loaded.front_end == COALA
     for part in ("mean", "std"):
-        np.testing.assert_allclose(getattr(loaded.scaler, part), getattr(given["scaler"], part), atol=1e-6)
+        np.testing.assert_allclose(
+            getattr(loaded.scaler, part), getattr(given["scaler"], part), atol=1e-6
+        )
     for part in ("slope", "offset", "threshold"):
-        np.testing.assert_allclose(getattr(loaded.calibration, part), getattr(given["calibration"], part), atol=1e-6)
+        expected = getattr(given["calibration"], part)
+        np.testing.assert_allclose(getattr(loaded.calibration, part), expected, atol=1e-6)
 
 
 @torch.inference_mode()
@@ -64,7 +76,8 @@ def test_a_loaded_network_gives_the_answers_of_the_saved_one(folder):
     network = bundles.load(folder).network()
 
     assert not network.training
-    torch.testing.assert_close(network(patches).logits, tiny_network()(patches).logits, atol=0.01, rtol=0.01)  # kept in half precision
+    expected = tiny_network()(patches).logits
+    torch.testing.assert_close(network(patches).logits, expected, atol=0.01, rtol=0.01)  # halves
 
 
 def test_a_bundle_is_six_plain_files_and_no_pickle(folder):
@@ -73,7 +86,8 @@ def test_a_bundle_is_six_plain_files_and_no_pickle(folder):
 
 
 def test_a_scaler_of_one_number_for_all_bands_does_too(tmp_path):
-    whole = saved(tmp_path / "tiny", scaler=Scaler(np.array([-8.0], np.float32), np.array([2.0], np.float32)))
+    scaler = Scaler(np.array([-8.0], np.float32), np.array([2.0], np.float32))
+    whole = saved(tmp_path / "tiny", scaler=scaler)
 
     np.testing.assert_allclose(whole.scaler(np.full((96, 3), -4, np.float32)), 2.0)
 
@@ -85,28 +99,33 @@ def test_the_scaler_works_per_band():
 
 
 def test_calibrated_probabilities_are_sigmoids():
-    calibration = Calibration(np.array([1, 2], np.float32), np.array([0, -1], np.float32), np.array([0.5, 0.5], np.float32))
-
-    np.testing.assert_allclose(
-        calibration.probabilities(np.array([[0, 0], [np.log(3), 0.5]], np.float32)), [[0.5, 0.26894], [0.75, 0.5]], atol=1e-4
+    calibration = Calibration(
+        slope=np.array([1, 2], np.float32),
+        offset=np.array([0, -1], np.float32),
+        threshold=np.array([0.5, 0.5], np.float32),
     )
+    logits = np.array([[0, 0], [np.log(3), 0.5]], np.float32)
+
+    expected = [[0.5, 0.26894], [0.75, 0.5]]
+    np.testing.assert_allclose(calibration.probabilities(logits), expected, atol=1e-4)
 
 
 @pytest.mark.filterwarnings("error")
 def test_extreme_logits_are_still_probabilities():
-    calibration = Calibration(np.ones(2, np.float32), np.zeros(2, np.float32), np.full(2, 0.5, np.float32))
+    calibration = Calibration(*(np.full(2, value, np.float32) for value in (1, 0, 0.5)))
+    logits = np.array([80.0, -80.0], np.float32)
 
-    np.testing.assert_allclose(calibration.probabilities(np.array([80.0, -80.0], np.float32)), [1, 0], atol=1e-6)
+    np.testing.assert_allclose(calibration.probabilities(logits), [1, 0], atol=1e-6)
 
 
-# --- Damage -----------------------------------------------------------------------------------------------------------
+# --- Damage
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_missing_file_is_named(folder, name):
     (folder / name).unlink()
 
-    assert f"lacks {name}" in refusal(folder)
+    assert f"lacks {name}" in refusal(folder, IncompleteBundle)
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name.endswith(".json")])
@@ -118,7 +137,7 @@ def test_a_file_that_is_no_json_object_is_named(folder, name, content):
 
 
 def test_a_folder_that_is_not_there_says_so(tmp_path):
-    assert "lacks model.json" in refusal(tmp_path / "nowhere")
+    assert "lacks model.json" in refusal(tmp_path / "nowhere", IncompleteBundle)
 
 
 @pytest.mark.parametrize("key", ["name", "architecture", "arguments", "front_end", "pooling"])
@@ -131,7 +150,10 @@ def test_a_description_without_a_needed_entry_says_which(folder, key):
 
 
 @pytest.mark.parametrize("part", ["slope", "offset", "threshold"])
-@pytest.mark.parametrize("values", [[1.0, 1.0], [1.0] * 4, [], [1.0, float("nan"), 1.0], [1.0, float("inf"), 1.0]])
+@pytest.mark.parametrize(
+    "values",
+    [[1.0, 1.0], [1.0] * 4, [], [1.0, float("nan"), 1.0], [1.0, float("inf"), 1.0]],
+)
 def test_calibration_must_be_one_number_per_tag(folder, part, values):
     rewrite(folder / "calibration.json", **{part: values})
 
@@ -148,7 +170,7 @@ def test_calibration_must_be_one_number_per_tag(folder, part, values):
         {"0": "bark", "1": "dog"},
         {"0": "bark", "1": "dog", "2": "rain", "3": "wind"},
     ],
-    ids=["gap", "duplicate", "from one", "empty", "too few", "too many"],
+    ids=["gap", "duplicate", "from 1", "empty", "too few", "too many"],
 )
 def test_the_vocabulary_must_be_gapless_distinct_and_as_long_as_the_rest(folder, tags):
     (folder / "id2tag.json").write_text(json.dumps(tags))
@@ -165,7 +187,7 @@ def test_an_unknown_architecture_is_named(folder):
 def test_arguments_that_the_architecture_does_not_take_are_refused(folder):
     rewrite(folder / "model.json", arguments={"depth": 12})
 
-    assert "arguments that seed_cnn does not take" in refusal(folder)
+    assert "arguments that prototype_cnn does not take" in refusal(folder)
 
 
 def test_an_unknown_pooling_is_named(folder):
@@ -174,7 +196,7 @@ def test_an_unknown_pooling_is_named(folder):
     assert "pooling" in refusal(folder)
 
 
-@pytest.mark.parametrize("name", ["", "Starter", "my model", "../up", "ünï"])
+@pytest.mark.parametrize("name", ["", "Default", "my model", "../up", "ünï"])
 def test_names_are_those_that_the_registry_accepts(folder, name):
     rewrite(folder / "model.json", name=name)
 
@@ -235,7 +257,10 @@ def test_a_pickle_in_place_of_the_weights_is_never_loaded(folder):
     assert "weights" in refusal(folder)
 
 
-@pytest.mark.parametrize("arguments", [{"channels": [2, 3, 4, 6], "hidden": 7}, {"channels": [2, 3, 4, 5], "hidden": 8}, {}])
+@pytest.mark.parametrize(
+    "arguments",
+    [{"channels": [2, 3, 4, 6], "hidden": 7}, {"channels": [2, 3, 4, 5], "hidden": 8}, {}],
+)
 def test_weights_of_other_widths_are_refused(folder, arguments):
     rewrite(folder / "model.json", arguments=arguments)
 
@@ -247,7 +272,7 @@ def test_weights_for_another_number_of_tags_are_refused(tmp_path):
         saved(tmp_path / "tiny", weights=tiny_network(tags=4).state_dict())
 
 
-# --- Fingerprint, copy, save ------------------------------------------------------------------------------------------
+# --- Fingerprint, copy, save
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -255,8 +280,10 @@ def test_the_fingerprint_changes_with_any_byte(folder, name):
     before = bundles.fingerprint(folder)
     data = (folder / name).read_bytes()
 
-    for at in (0, len(data) // 2, len(data) - 1):
-        (folder / name).write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+    for position in (0, len(data) // 2, len(data) - 1):
+        changed = bytearray(data)
+        changed[position] ^= 1
+        (folder / name).write_bytes(changed)
         assert bundles.fingerprint(folder) != before
     (folder / name).write_bytes(data + b"\n")
     assert bundles.fingerprint(folder) != before
@@ -274,8 +301,8 @@ def test_bytes_that_move_from_one_file_to_the_next_change_the_fingerprint(folder
     assert bundles.fingerprint(folder) != before
 
 
-def test_the_same_model_saved_twice_has_one_fingerprint(tmp_path):
-    assert saved(tmp_path / "one").fingerprint == saved(tmp_path / "two").fingerprint
+def test_the_same_model_saved_twice_has_the_same_fingerprint(tmp_path):
+    assert saved(tmp_path / "a").fingerprint == saved(tmp_path / "b").fingerprint
 
 
 def test_a_copy_is_the_same_model_and_nothing_else(folder, tmp_path):
@@ -329,43 +356,103 @@ def test_scores_that_are_no_numbers_are_not_saved(folder):
     assert bundles.fingerprint(folder) == before
 
 
-# --- The starter ------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("limit", [0, 1000, 5000])
+def test_a_full_disk_ends_in_a_sentence_and_keeps_the_older_bundle(folder, tmp_path, limit):
+    before = bundles.fingerprint(folder)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))  # writes end as on a full disk
+    try:
+        with pytest.raises(UnwritableBundle) as caught:
+            saved(folder, description=DESCRIPTION | {"name": "second"})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert str(caught.value).startswith(f"The model cannot be written to {folder}: ")
+    assert bundles.fingerprint(folder) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
 
 
-def test_the_starter_is_small_and_holds_no_pickle():
-    files = [path for path in STARTER.iterdir() if path.is_file()]
+def test_a_folder_that_cannot_be_made_ends_in_a_sentence(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+
+    with pytest.raises(UnwritableBundle, match="cannot be written"):
+        saved(tmp_path / "file" / "tiny")
+
+
+# --- Version 0.1
+
+
+@pytest.mark.parametrize(
+    ("former", "architecture"),
+    [("bundle", "prototype_cnn"), ("bundle_columns", "prototype_cnn_columns")],
+)
+def test_a_bundle_of_version_0_1_loads_under_its_architectures_new_name(former, architecture):
+    bundle = bundles.load(FORMER_BUNDLES / former)
+
+    assert bundle.architecture == architecture
+    assert bundle.network()(torch.zeros(2, 96, 96)).logits.shape == (2, len(bundle.vocabulary))
+
+
+def test_the_license_of_a_bundle_of_version_0_1_is_read_from_its_former_key():
+    bundle = bundles.load(FORMER_BUNDLES / "bundle")
+
+    assert "license" not in bundle.description
+    assert bundle.license == "CC0"
+
+
+def test_a_bundle_that_states_no_license_and_no_data_has_empty_ones(tmp_path):
+    stated = {name: value for name, value in DESCRIPTION.items() if name != "license"}
+    bundle = saved(tmp_path / "tiny", description=stated)
+
+    assert (bundle.license, bundle.data) == ("", "")
+
+
+# --- The default model
+
+
+def test_the_default_model_is_small_and_holds_no_pickle():
+    files = [path for path in DEFAULT_BUNDLE.iterdir() if path.is_file()]
 
     assert {path.name for path in files} == set(FILES)
     assert sum(path.stat().st_size for path in files) <= 6_000_000
     for path in files:
-        start = path.read_bytes()[:16]
-        assert start.lstrip().startswith(b"{") if path.suffix == ".json" else start[8:9] == b"{", path.name
+        start = path.read_bytes()[:16].lstrip()
+        opening = start if path.suffix == ".json" else start[8:]
+        assert opening.startswith(b"{"), path.name
 
 
-def test_the_starter_loads_and_says_what_it_is():
-    starter = bundles.load()
+def test_the_default_model_loads_and_describes_itself():
+    default = bundles.load()
 
-    assert starter.architecture == "earmark_cnn"
-    assert starter.front_end == COALA
-    assert starter.network().output[-1].out_features == len(starter.vocabulary)
-    assert {"licence", "data"} <= set(starter.description)
-
-
-def test_the_starters_scores_are_of_its_own_tags():
-    starter = bundles.load()
-
-    assert set(starter.metrics["per_tag"]) == set(starter.vocabulary)
-    assert all(0 <= value <= 1 for value in starter.metrics["overall"].values())
+    assert default.name == "earmark_default"
+    assert default.architecture == "earmark_cnn"
+    assert default.front_end == COALA
+    assert default.network().output[-1].out_features == len(default.vocabulary)
+    assert default.license.startswith("CC BY-NC 4.0")
+    assert "Freesound recordings" in default.data
 
 
-def test_the_starter_still_loads_when_it_lies_elsewhere(tmp_path):
-    shutil.copytree(STARTER, tmp_path / "moved")
+def test_the_default_models_scores_are_of_its_own_tags():
+    default = bundles.load()
+
+    assert set(default.metrics["per_tag"]) == set(default.vocabulary)
+    assert all(0 <= value <= 1 for value in default.metrics["overall"].values())
+
+
+def test_the_default_model_still_loads_from_another_folder(tmp_path):
+    shutil.copytree(DEFAULT_BUNDLE, tmp_path / "moved")
 
     assert bundles.load(tmp_path / "moved").fingerprint == bundles.load().fingerprint
 
 
 @pytest.mark.parametrize(
-    "metrics", [{}, METRICS | {"overall": {"pr_auc_macro": "good"}}, METRICS | {"per_tag": {"other": {}}}, METRICS | {"clips": None}]
+    "metrics",
+    [
+        {},
+        METRICS | {"overall": {"pr_auc_macro": "good"}},
+        METRICS | {"per_tag": {"other": {}}},
+        METRICS | {"clips": None},
+    ],
 )
 def test_scores_that_the_pages_cannot_show_are_refused(folder, metrics):
     (folder / "metrics.json").write_text(json.dumps(metrics))

@@ -1,4 +1,4 @@
-"""The front-end makes the numbers that librosa makes, for sounds of every kind and length, without librosa."""
+"""The front-end makes librosa's numbers, for sounds of every kind and length, without it."""
 
 import subprocess
 import sys
@@ -9,8 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.model import audio
-from core.model.logmel import COALA, EPSILON, FLOOR, FRAMES_AT_ONCE, LogMelSpec, band_centres_hz, log_mel
+from core.audio.decode import decode
+from core.model.logmel import (
+    COALA,
+    EPSILON,
+    FLOOR,
+    FRAMES_BATCH_SIZE,
+    LogMelSpec,
+    band_centres_hz,
+    log_mel,
+)
 
 ROOT = Path(__file__).parents[3]
 RATE = COALA.rate
@@ -20,9 +28,17 @@ PAD_MODES = ("reflect", "constant")
 def reference(samples: np.ndarray, spec: LogMelSpec) -> np.ndarray:
     import librosa
 
-    padded = np.pad(samples, spec.n_fft // 2, mode=spec.pad_mode)  # librosa refuses to reflect what is shorter than half a window
+    padded = np.pad(
+        samples, spec.n_fft // 2, mode=spec.pad_mode
+    )  # librosa refuses to reflect what is shorter than half a window
     magnitudes = librosa.feature.melspectrogram(
-        y=padded, sr=spec.rate, n_fft=spec.n_fft, hop_length=spec.hop, n_mels=spec.bands, power=1, center=False
+        y=padded,
+        sr=spec.rate,
+        n_fft=spec.n_fft,
+        hop_length=spec.hop,
+        n_mels=spec.bands,
+        power=1,
+        center=False,
     )
     return np.log(magnitudes + EPSILON)
 
@@ -44,7 +60,9 @@ def librosa_itself(samples: np.ndarray, spec: LogMelSpec) -> np.ndarray:
 
 
 def sine(hz: float, seconds: float = 1.0, level: float = 0.5) -> np.ndarray:
-    return (level * np.sin(2 * np.pi * hz * np.arange(round(seconds * RATE)) / RATE)).astype(np.float32)
+    return (level * np.sin(2 * np.pi * hz * np.arange(round(seconds * RATE)) / RATE)).astype(
+        np.float32
+    )
 
 
 def noise(samples: int, level: float = 0.3) -> np.ndarray:
@@ -72,7 +90,11 @@ SIGNALS = {
     "constant": np.full(RATE, 0.5, np.float32),
 }
 LENGTHS = [1, 2, 511, 512, 513, 1023, 1024, 1025, 1535, 1536, RATE * 3 + 7]
-BOUNDARY_LENGTHS = [COALA.hop * (blocks * FRAMES_AT_ONCE + extra) for blocks in (1, 2) for extra in (-2, -1, 0, 1)]
+BOUNDARY_LENGTHS = [
+    COALA.hop * (blocks * FRAMES_BATCH_SIZE + extra)
+    for blocks in (1, 2)
+    for extra in (-2, -1, 0, 1)
+]
 
 
 @pytest.mark.parametrize("pad_mode", PAD_MODES)
@@ -80,7 +102,9 @@ BOUNDARY_LENGTHS = [COALA.hop * (blocks * FRAMES_AT_ONCE + extra) for blocks in 
 def test_synthetic_sounds_agree_with_librosa(samples, pad_mode):
     spec = LogMelSpec(pad_mode=pad_mode)
 
-    np.testing.assert_allclose(log_mel(samples, spec), librosa_itself(samples, spec), atol=1e-4, rtol=0)
+    np.testing.assert_allclose(
+        log_mel(samples, spec), librosa_itself(samples, spec), atol=1e-4, rtol=0
+    )
 
 
 @pytest.mark.parametrize("pad_mode", PAD_MODES)
@@ -101,25 +125,39 @@ def test_real_clips_agree_with_librosa(clips):
     assert len(files) >= 15
 
     for path in files:
-        samples = audio.load(path).samples
+        samples = decode(path).samples
         for pad_mode in PAD_MODES:
             spec = LogMelSpec(pad_mode=pad_mode)
-            np.testing.assert_allclose(log_mel(samples, spec), librosa_itself(samples, spec), atol=1e-4, rtol=0, err_msg=path.name)
+            np.testing.assert_allclose(
+                log_mel(samples, spec),
+                librosa_itself(samples, spec),
+                atol=1e-4,
+                rtol=0,
+                err_msg=path.name,
+            )
 
 
 def test_the_examples_agree_with_librosa(examples):
     for path in sorted(examples.glob("*.ogg"))[:4]:
-        samples = audio.load(path).samples
-        np.testing.assert_allclose(log_mel(samples), librosa_itself(samples, COALA), atol=1e-4, rtol=0, err_msg=path.name)
+        samples = decode(path).samples
+        np.testing.assert_allclose(
+            log_mel(samples), librosa_itself(samples, COALA), atol=1e-4, rtol=0, err_msg=path.name
+        )
 
 
 @pytest.mark.parametrize(
-    "spec", [LogMelSpec(rate=16_000, n_fft=512, hop=160, bands=64), LogMelSpec(rate=44_100, n_fft=2048, hop=1024, bands=128)]
+    "spec",
+    [
+        LogMelSpec(rate=16_000, n_fft=512, hop=160, bands=64),
+        LogMelSpec(rate=44_100, n_fft=2048, hop=1024, bands=128),
+    ],
 )
 def test_other_front_ends_agree_with_librosa_too(spec):
     samples = noise(30_000)
 
-    np.testing.assert_allclose(log_mel(samples, spec), librosa_itself(samples, spec), atol=1e-4, rtol=0)
+    np.testing.assert_allclose(
+        log_mel(samples, spec), librosa_itself(samples, spec), atol=1e-4, rtol=0
+    )
 
 
 @given(length=st.integers(1, 6000), pad_mode=st.sampled_from(PAD_MODES))
@@ -160,24 +198,32 @@ def test_the_clip_itself_is_left_as_it_was():
     np.testing.assert_array_equal(samples, before)
 
 
-@pytest.mark.parametrize("samples", [np.zeros((2, 1000)), np.zeros((1000, 1)), np.zeros(0), np.zeros(())])
+@pytest.mark.parametrize(
+    "samples", [np.zeros((2, 1000)), np.zeros((1000, 1)), np.zeros(0), np.zeros(())]
+)
 def test_stereo_and_nothing_are_refused(samples):
     with pytest.raises(ValueError, match="mono samples"):
         log_mel(samples.astype(np.float32))
 
 
-def test_tagging_imports_neither_librosa_nor_ffmpeg_nor_streamlit(examples):
+def test_prediction_imports_neither_librosa_nor_ffmpeg_nor_streamlit(examples):
     program = """
 import sys
-from core.model import audio
-from core.model.tagger import Tagger
+from core.audio.decode import decode
+from core.model.predictor import Predictor
 
-tagging = Tagger.from_folder().tag(audio.load(sys.argv[1]))
-assert len(tagging.top) == 5
+prediction = Predictor.from_folder().predict(decode(sys.argv[1]))
+assert len(prediction.top) == 5
 print(sorted({"librosa", "numba", "av", "streamlit", "sklearn", "matplotlib"} & set(sys.modules)))
 """
     example = sorted(examples.glob("*.ogg"))[0]
 
-    done = subprocess.run([sys.executable, "-c", program, str(example)], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(example)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
     assert done.stdout.strip() == "[]", done.stderr

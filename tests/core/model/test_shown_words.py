@@ -1,4 +1,4 @@
-"""A vocabulary keeps the indices and the spelling of its data; people see and publish real words."""
+"""A vocabulary keeps the indices and the spelling of its data; people see real words."""
 
 import json
 import os
@@ -7,33 +7,43 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_bundle import parts
 
+from core.audio.types import AudioFacts, Recording
 from core.model import bundle as bundles
-from core.model.audio import AudioFacts, Waveform
-from core.model.bundle import BundleError
-from core.model.tagger import Tagger
-from core.tags import REAL_WORDS, STOP_WORDS, clean, shown_words
+from core.model.errors import BundleError
+from core.model.predictor import Predictor
+from core.tags import REAL_WORDS, STOP_WORDS, clean, display_tags
+from tests.helpers.small_bundle import parts
 
 COALA = Path(__file__).parents[4] / "shared" / "data" / "coala" / "id2token_top_1000.json"
 
 
 @pytest.fixture
 def given() -> dict:
-    """The small bundle's parts, with one tag that the data spell otherwise."""
+    """Return the small bundle's parts, with a tag that the data spell otherwise."""
     given = parts()
     shown = ("hiss", *given["vocabulary"][1:])
     per_tag = dict(zip(shown, given["metrics"]["per_tag"].values(), strict=True))
     spelled = ("his", *given["vocabulary"][1:])
-    return given | {"vocabulary": shown, "spelled": spelled, "metrics": given["metrics"] | {"per_tag": per_tag}}
+    return given | {
+        "vocabulary": shown,
+        "spelled": spelled,
+        "metrics": given["metrics"] | {"per_tag": per_tag},
+    }
 
 
 def test_stumps_become_words_and_every_index_keeps_its_place():
-    assert shown_words(("dog", "bas", "his", "glas", "pres")) == ("dog", "bass", "hiss", "glass", "press")
+    assert display_tags(("dog", "bas", "his", "glas", "pres")) == (
+        "dog",
+        "bass",
+        "hiss",
+        "glass",
+        "press",
+    )
 
 
 def test_a_stump_stays_where_the_real_word_is_in_the_vocabulary_too():
-    assert shown_words(("bas", "bass", "ga")) == ("bas", "bass", "gas")
+    assert display_tags(("bas", "bass", "ga")) == ("bas", "bass", "gas")
 
 
 def test_what_is_shown_can_be_published_as_it_is():
@@ -46,10 +56,12 @@ def test_the_real_vocabulary_is_shown_without_stumps_and_without_doubles():
         missing = pytest.fail if os.environ.get("REAL_DATA") == "required" else pytest.skip
         missing("COALA's vocabulary (shared/data/coala beside the project) is not on this machine")
     spelled = tuple(json.loads(COALA.read_text()).values())
-    shown = shown_words(spelled)
+    shown = display_tags(spelled)
     assert set(REAL_WORDS) <= set(spelled)
     assert len(set(shown)) == 1000
-    assert {one for one, other in zip(spelled, shown, strict=True) if one != other} == set(REAL_WORDS)
+    assert {stump for stump, word in zip(spelled, shown, strict=True) if stump != word} == set(
+        REAL_WORDS
+    )
 
 
 def test_a_bundle_keeps_the_spelling_of_its_data_beside_the_words_to_show(given, tmp_path):
@@ -68,17 +80,29 @@ def test_a_bundle_of_real_words_says_nothing_twice(tmp_path):
     assert loaded.spelled == loaded.vocabulary
 
 
-def test_the_tagger_answers_in_real_words(given, tmp_path):
-    tagger = Tagger(bundles.save(tmp_path / "tiny", **given))
-    silence = Waveform(np.zeros(22_000, np.float32), 22_000, AudioFacts("WAV", 22_000, 1, 1.0))
-    tagging = tagger.tag(silence, top=99)
-    assert "hiss" in {one.tag for one in tagging.top}
-    assert "his" not in {one.tag for one in tagging.top}
+def test_predictions_are_in_real_words(given, tmp_path):
+    predictor = Predictor(bundles.save(tmp_path / "tiny", **given))
+    facts = AudioFacts("WAV", 22_000, 1, 1.0)
+    silence = Recording("a.wav", facts, np.zeros(22_000, np.float32), 22_000)
+    predicted_tags = {score.tag for score in predictor.predict(silence, top=99).top}
+    assert "hiss" in predicted_tags
+    assert "his" not in predicted_tags
 
 
 @pytest.mark.parametrize(
-    "shown", [{"0": ""}, {"0": "two words"}, {"0": 7}, {"0": ["a"]}, {"99": "dog"}, {"zero": "dog"}, [], "hiss", {"0": "SECOND"}],
-)  # fmt: skip
+    "shown",
+    [
+        {"0": ""},
+        {"0": "two words"},
+        {"0": 7},
+        {"0": ["a"]},
+        {"99": "dog"},
+        {"zero": "dog"},
+        [],
+        "hiss",
+        {"0": "SECOND"},
+    ],
+)
 def test_words_to_show_that_make_no_sense_are_refused(given, tmp_path, shown):
     folder = bundles.save(tmp_path / "tiny", **given).folder
     stored = json.loads((folder / "id2tag.json").read_text())

@@ -1,0 +1,1 @@
+export default ({ data }) => window.location.assign(data.to)

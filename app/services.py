@@ -1,0 +1,138 @@
+"""Objects that all sessions of the server share, each made once."""
+
+import os
+
+import streamlit as st
+
+from app.drafts import DraftStore
+from app.fetcher import Fetcher
+from app.limits import AnalysisSlots, HourlyLimit
+from app.predictor import ActivePredictor, load_active_predictor
+from app.temporary_media import TemporaryMedia
+from core import settings as settings_module
+from core.errors import EarmarkError
+from core.events.types import ModelRef
+from core.freesound.client import FreesoundClient, client_from
+from core.freesound.errors import NotSignedIn
+from core.freesound.oauth import OAuthClient
+from core.freesound.sign_ins import SignIns
+from core.model import bundle as bundles
+from core.publishing.upload import Publisher
+from core.settings import Settings
+from core.storage.opening import open_workspace
+from core.storage.workspace import Workspace
+
+
+@st.cache_resource(show_spinner=False)
+def settings() -> Settings:
+    """Return the settings.
+
+    Raises:
+        SettingsError: A setting cannot be used.
+    """
+    return settings_module.settings()
+
+
+@st.cache_resource(show_spinner=False)
+def workspace() -> Workspace:
+    """Return the workspace.
+
+    Raises:
+        StorageError: It cannot be opened.
+    """
+    return open_workspace(settings())
+
+
+def predictor() -> ActivePredictor:
+    """Return the active model, or another one while it cannot be fetched.
+
+    Raises:
+        BundleError: The model cannot be loaded.
+    """
+    return load_active_predictor(workspace(), allow_fallback=True)
+
+
+def vocabulary(model: ModelRef) -> tuple[str, ...]:
+    """Return the tags of a model version, by index; empty if it cannot be had."""
+    try:
+        return _vocabulary(model)
+    except EarmarkError:
+        return ()
+
+
+@st.cache_resource(
+    show_spinner=False, max_entries=20, hash_funcs={ModelRef: ModelRef.model_dump_json}
+)
+def _vocabulary(model: ModelRef) -> tuple[str, ...]:
+    return bundles.load(workspace().models.fetch(model)).vocabulary
+
+
+@st.cache_resource(show_spinner=False)
+def freesound() -> FreesoundClient | None:
+    """Return the Freesound client, if there is a key."""
+    return client_from(settings()) if settings().freesound_api_key else None
+
+
+@st.cache_resource(show_spinner=False)
+def sign_ins() -> SignIns | None:
+    """Return the store of sign-ins, if signing in is set up."""
+    client = freesound()
+    if client is None or not settings().can_sign_in:
+        return None
+    client_id, api = settings().freesound_client_id, settings().freesound_api
+    oauth = OAuthClient(client_id, client.api_key, api)
+    return SignIns(settings().workspace_folder / "people.sqlite", oauth, client)
+
+
+def can_publish() -> bool:
+    """Return True if signing in and publishing are set up.
+
+    False also where the settings cannot be read; the page shows why.
+    """
+    try:
+        return sign_ins() is not None
+    except EarmarkError:
+        return False
+
+
+@st.cache_resource(show_spinner=False)
+def publisher() -> Publisher:
+    """Return the publisher.
+
+    Raises:
+        NotSignedIn: Publishing is not set up.
+    """
+    client = freesound()
+    if client is None:
+        raise NotSignedIn("Publishing is not set up on this server.")
+    return Publisher(settings().workspace_folder / "publications", client, workspace())
+
+
+@st.cache_resource(show_spinner=False)
+def drafts() -> DraftStore:
+    """Return the drafts of the try page."""
+    return DraftStore(settings().workspace_folder / "drafts")
+
+
+@st.cache_resource(show_spinner=False)
+def temporary_media() -> TemporaryMedia:
+    """Return the media of clips that are not in the workspace."""
+    return TemporaryMedia()
+
+
+@st.cache_resource(show_spinner=False)
+def analysis_slots() -> AnalysisSlots:
+    """Return the slots for analysing clips, one per core."""
+    return AnalysisSlots(os.cpu_count() or 1)
+
+
+@st.cache_resource(show_spinner=False)
+def hourly_limit() -> HourlyLimit:
+    """Return the count of visitors' clips."""
+    return HourlyLimit()
+
+
+@st.cache_resource(show_spinner=False)
+def fetcher() -> Fetcher:
+    """Return the fetcher of new sounds; what it tags is kept, so it takes no other model."""
+    return Fetcher(settings(), workspace(), lambda: load_active_predictor(workspace()))

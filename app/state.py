@@ -1,0 +1,192 @@
+"""Everything that a session remembers, `st.session_state` with types.
+
+An `Entry` stands for one key; it may be a widget's. Functions make the entries of a sound or clip.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar, cast
+
+import streamlit as st
+
+from app.clips import BatchClip, OutgoingSound, Part, TriedClip
+from app.drafts import Draft
+from app.sending import Sending
+from core.events.fold import SoundState
+from core.publishing.upload import UploadStates
+from core.publishing.upload_log import Upload
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Entry(Generic[T]):
+    """A key of the session state.
+
+    Attributes:
+        key: Its name, which a widget may carry too.
+        default: The value where nothing was set.
+    """
+
+    key: str
+    default: T
+
+    def get(self) -> T:
+        """Return the value, or the default."""
+        return cast(T, st.session_state.get(self.key, self.default))
+
+    def set(self, value: T) -> None:
+        """Change the value. A widget's value can only be changed before it is drawn."""
+        st.session_state[self.key] = value
+
+    def pop(self) -> T:
+        """Return the value and forget it."""
+        return cast(T, st.session_state.pop(self.key, self.default))
+
+    @property
+    def exists(self) -> bool:
+        """Return True if a value was set, or a widget of that key is on the page."""
+        return self.key in st.session_state
+
+
+def clear() -> None:
+    """Forget everything."""
+    st.session_state.clear()
+
+
+def component_value(key: str, name: str) -> object:
+    """Return a value that a component's browser side has set; None if it has not.
+
+    It comes from outside and is to be checked.
+    """
+    values = st.session_state.get(key)
+    return values.get(name) if isinstance(values, Mapping) else None
+
+
+# Session
+
+page_path = Entry[str]("page-path", "")
+session_owner = Entry[int | None]("session-owner", None)
+session_ended = Entry[bool]("session-ended", False)
+sign_in_requested = Entry[bool]("sign-in-requested", False)
+logged_errors = Entry[frozenset[tuple[str, str]]]("logged-errors", frozenset())
+new_local_name = Entry[str]("new-local-name", "")
+
+# Monitor
+
+sounds_seen = Entry[int | None]("sounds-seen", None)
+monitor_page = Entry[int]("page", 1)
+show_filter = Entry[str]("show", "all")
+tag_filter = Entry[str | None]("tag", None)
+
+
+def shown_state(sound_id: str) -> Entry[SoundState | None]:
+    """Return the state that the person was shown and edits."""
+    return Entry(f"shown-{sound_id}", None)
+
+
+def tag_editor_key(sound_id: str) -> str:
+    """Return the key of a sound's tag editor."""
+    return f"tags-{sound_id}"
+
+
+def sound_note(sound_id: str) -> Entry[str]:
+    """Return the note below the buttons, as Markdown."""
+    return Entry(f"note-{sound_id}", "")
+
+
+def postponed_action(sound_id: str) -> Entry[Callable[[], None] | None]:
+    """Return what the person pressed before they had a name."""
+    return Entry(f"postponed-{sound_id}", None)
+
+
+def asked_name(sound_id: str) -> Entry[str]:
+    """Return the field that asks for a name."""
+    return Entry(f"asked-name-{sound_id}", "")
+
+
+def withdrawal_reason(sound_id: str) -> Entry[str]:
+    """Return the field for the reason of a withdrawal."""
+    return Entry(f"reason-{sound_id}", "")
+
+
+# Fetch
+
+fetch_seen = Entry[int | None]("fetch-seen", None)
+fetch_watched = Entry[bool]("fetch-watched", False)
+fetch_note = Entry[str]("fetch-note", "")
+
+# Deploy
+
+deploy_name = Entry[str]("deploy-name", "")
+deploy_version = Entry[str]("deploy-version", "")
+deploy_reason = Entry[str]("deploy-reason", "")
+deploy_note = Entry[str]("deploy-note", "")
+
+# Try your sound
+
+upload = Entry[object]("upload", None)
+recording = Entry[object]("recording", None)
+example = Entry[str | None]("example", None)
+last_input = Entry[str]("last-input", "")
+tried_clips = Entry[Mapping[str, TriedClip]]("tried-clips", {})
+begun_draft = Entry[Draft | None]("begun-draft", None)
+saved_draft = Entry[tuple[str, Draft] | None]("saved-draft", None)
+
+
+def clip_editor_key(clip_key: str) -> str:
+    """Return the key of a clip's tag editor."""
+    return f"try-tags-{clip_key}"
+
+
+def clip_player_key(clip_key: str) -> str:
+    """Return the key of a clip's player."""
+    return f"try-{clip_key}"
+
+
+# Publish
+
+
+def publish_field(clip_key: str, field: str) -> Entry[str | None]:
+    """Return a field of a clip's form."""
+    return Entry(f"publish-{field}-{clip_key}", None)
+
+
+def publish_typed(clip_key: str) -> Entry[Mapping[str, object]]:
+    """Return what was typed: Streamlit forgets fields that are not on the page."""
+    return Entry(f"publish-typed-{clip_key}", {})
+
+
+def outgoing_part(clip_key: str) -> Entry[tuple[Part, OutgoingSound] | None]:
+    """Return the part that was cut last."""
+    return Entry(f"publish-part-{clip_key}", None)
+
+
+def sending(clip_key: str) -> Entry[Sending | None]:
+    """Return the publication under way."""
+    return Entry(f"sending-{clip_key}", None)
+
+
+def last_upload(clip_key: str) -> Entry[Upload | None]:
+    """Return the outcome of the last publication."""
+    return Entry(f"last-upload-{clip_key}", None)
+
+
+def publish_error(clip_key: str) -> Entry[str]:
+    """Return why the last publication was not sent."""
+    return Entry(f"publish-error-{clip_key}", "")
+
+
+# Batch
+
+batch_files = Entry[object]("batch-files", None)
+batch_clips = Entry[Mapping[str, BatchClip]]("batch-clips", {})
+batch_table = Entry[tuple[str, list[dict[str, object]]] | None]("batch-table", None)
+batch_edits = Entry[Mapping[BatchClip, dict[str, object]]]("batch-edits", {})
+batch_license = Entry[str | None]("batch-license", None)
+batch_pack = Entry[str]("batch-pack", "")
+batch_description = Entry[str]("batch-description", "")
+
+# Your uploads
+
+upload_states = Entry[tuple[int, UploadStates] | None]("upload-states", None)

@@ -1,0 +1,53 @@
+"""Playable copies of people's own clips, kept for a while under names that nobody can guess."""
+
+import re
+import secrets
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+MAX_AGE_S = 3600
+MAX_BYTES = 1_000_000_000
+_NAME = re.compile(r"[0-9a-f]{48}\.(ogg|webp)")
+
+
+class TemporaryMedia:
+    """Files under random names; gone after an hour, or sooner (oldest first) if too many."""
+
+    def __init__(self, max_age_s: float = MAX_AGE_S, max_bytes: int = MAX_BYTES) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="earmark-media-")
+        self._max_age_s, self._max_bytes = max_age_s, max_bytes
+        self._lock = threading.Lock()
+
+    def put(self, data: bytes, suffix: str) -> str:
+        """Keep `data`; returns its name."""
+        name = f"{secrets.token_hex(24)}.{suffix}"
+        with self._lock:
+            self._make_room(len(data))
+            (Path(self._folder.name) / name).write_bytes(data)
+        return name
+
+    def path(self, name: str) -> Path | None:
+        """Return the file of that name, or None if there is none (any more)."""
+        if not _NAME.fullmatch(name):
+            return None
+        path = Path(self._folder.name) / name
+        try:
+            return None if self._is_old(path) else path
+        except FileNotFoundError:
+            return None
+
+    def _is_old(self, path: Path) -> bool:
+        return time.time() - path.stat().st_mtime > self._max_age_s
+
+    def _make_room(self, needed: int) -> None:
+        """Delete what is old, and the oldest files until `needed` bytes fit."""
+        folder = Path(self._folder.name)
+        files = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)
+        size = needed + sum(path.stat().st_size for path in files)
+        for path in files:
+            if size <= self._max_bytes and not self._is_old(path):
+                break
+            size -= path.stat().st_size
+            path.unlink()

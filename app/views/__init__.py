@@ -1,0 +1,1 @@
+"""Parts of which the pages are composed."""

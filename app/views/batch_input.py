@@ -1,0 +1,91 @@
+"""The files of a batch, analysed one after another."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from app import state
+from app.clips import BatchClip
+from app.text import bullets, clock, plain, plural
+from app.views.clip_analysis import TooManyClips, analyse_clip, audio_limits, clip_key
+from app.views.errors import log_error, show_error
+from core.audio.errors import AudioError
+from core.publishing.bulk import BulkRow
+from core.publishing.category import predict_category
+from core.publishing.form import EXTENSIONS
+
+MAX_FILES = 200
+
+
+def upload_files() -> Sequence[UploadedFile]:
+    """Draw the uploader; returns its files."""
+    limits = audio_limits()
+    size = f"{clock(limits.seconds)} and {limits.megabytes:g} MB each"
+    return st.file_uploader(
+        "Sounds",
+        type=sorted(EXTENSIONS),
+        accept_multiple_files=True,
+        max_upload_size=math.ceil(limits.megabytes),
+        key=state.batch_files.key,
+        help=f"Up to {MAX_FILES} files of up to {size}",
+    )
+
+
+def analyse_files(files: Sequence[UploadedFile]) -> list[BatchClip]:
+    """Return each file that was analysed, in order.
+
+    They are remembered, so that an interrupted round goes on where it stopped.
+    """
+    clips = dict(state.batch_clips.get())
+    keys = {file.file_id: clip_key(file.name, file.getvalue()) for file in files}
+    missing = [file for file in files if keys[file.file_id] not in clips]
+    if missing:
+        with st.container():
+            bar = st.progress(0.0, text="Analysing ...")
+            for done, file in enumerate(missing):
+                count = f"{done + 1} of {len(missing)}"
+                text = f"Analysing {plain(file.name)} ({count})"
+                bar.progress(done / len(missing), text=text)
+                try:
+                    clips[keys[file.file_id]] = _analyse(file.name, file.getvalue())
+                except TooManyClips as error:
+                    show_error(error)
+                    left = plural(len(missing) - done, "file")
+                    st.caption(f"{left} left; the table has the others.")
+                    break
+                state.batch_clips.set(dict(clips))
+            bar.empty()
+    analysed = [key for key in keys.values() if key in clips]
+    state.batch_clips.set({key: clips[key] for key in analysed})
+    return [clips[key] for key in analysed]
+
+
+def show_problems(clips: Sequence[BatchClip]) -> None:
+    """Draw why some files could not be analysed."""
+    problems = [clip.problem for clip in clips if clip.problem]
+    if not problems:
+        return
+    label = f"{plural(len(problems), 'file')} could not be analysed"
+    with st.expander(label, icon=":material/error:", expanded=True):
+        st.markdown(bullets([plain(problem) for problem in problems]))
+
+
+def _analyse(name: str, data: bytes) -> BatchClip:
+    """Analyse a file.
+
+    Raises:
+        TooManyClips: That says nothing of the file: it may be analysed later.
+    """
+    row = BulkRow(name, (), "", "", "")
+    try:
+        clip = analyse_clip(name, data)
+    except AudioError as error:
+        log_error(error)
+        return BatchClip(row, problem=str(error))
+    tags = tuple(tag.tag for tag in clip.suggestions if tag.above_threshold)
+    guesses = predict_category(tags, {tag.tag: tag.probability for tag in clip.suggestions})
+    row = replace(row, tags=tags, bst_category=guesses[0].code if guesses else "")
+    return BatchClip(row, clip.spectrogram, clip.facts)

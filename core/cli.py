@@ -1,0 +1,275 @@
+"""The command line of the core, and how every command line of the project ends.
+
+An error is one sentence on stderr, never a traceback.
+"""
+
+import csv
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from core.errors import EarmarkError
+from core.logging import configure
+from core.settings import Settings, SettingsError, read_settings
+
+if TYPE_CHECKING:
+    from core.events.types import Event
+    from core.model.predictor import Predictor, TagScore
+    from core.storage.workspace import Workspace
+
+logger = logging.getLogger(__name__)
+
+INTERRUPTED = 130
+"""The shell's exit status for Ctrl-C."""
+BAR_LENGTH = 20
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+OutputFormat = Literal["json", "csv"] | None
+
+
+def run(command: click.Command, when_stopped: str = "Stopped.") -> None:
+    """Run a command on the program's arguments and exit with its status.
+
+    Args:
+        command: The command; it may raise `EarmarkError`.
+        when_stopped: Printed after Ctrl-C.
+    """
+    _configure_log()
+    try:
+        command(standalone_mode=False)
+    except EarmarkError as error:
+        logger.debug("command failed", exc_info=True)
+        sys.exit(str(error))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo(when_stopped, err=True)
+        sys.exit(INTERRUPTED)
+
+
+def _configure_log() -> None:
+    """Set up the log; settings that cannot be read are the command's to complain about."""
+    try:
+        settings = read_settings()
+    except SettingsError:
+        configure()
+    else:
+        configure(settings.log_level, settings.secrets)
+
+
+@click.group()
+def main() -> None:
+    """Earmark on the command line."""
+
+
+@dataclass(frozen=True)
+class TaggedFile:
+    """A file, its length in seconds, its best tags, and the model version that predicted them."""
+
+    path: Path
+    seconds: float
+    top: "tuple[TagScore, ...]"
+    model: str
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--json", "form", flag_value="json", help="One JSON object per line and file.")
+@click.option("--csv", "form", flag_value="csv", help="CSV with a row per file and tag.")
+@click.option(
+    "--top",
+    type=click.IntRange(1, 100),
+    default=5,
+    show_default=True,
+    help="How many tags to print.",
+)
+def tag(files: tuple[Path, ...], form: OutputFormat, top: int) -> None:
+    """Print the tags that the model predicts for each FILE."""
+    from core.audio.decode import decode
+    from core.audio.errors import AudioError
+    from core.audio.types import AudioLimits
+
+    settings = read_settings()
+    limits = AudioLimits.from_settings(settings)
+    predictor, model = _load_model(settings)
+    tagged: list[TaggedFile] = []
+    for path in files:
+        try:
+            recording = decode(path, rate=predictor.rate, limits=limits)
+        except AudioError as error:
+            err.print(str(error), markup=False, soft_wrap=True)
+            continue
+        scores = predictor.predict(recording, top).top
+        tagged.append(TaggedFile(path, recording.facts.seconds, scores, model))
+        if form == "json":
+            print(_to_json(tagged[-1]), flush=True)
+    if form == "csv":
+        _print_csv(tagged)
+    elif form is None:
+        for file in tagged:
+            _print_table(file)
+    if len(tagged) < len(files):
+        sys.exit(1)
+
+
+def _load_model(settings: Settings) -> "tuple[Predictor, str]":
+    """Return the active model of the workspace, where there is one; else the default model."""
+    from core.model.predictor import Predictor
+    from core.storage.active_model import load_default_bundle, resolve_model
+    from core.storage.opening import open_workspace
+    from core.storage.workspace import has_workspace
+
+    if not has_workspace(settings.workspace_folder):
+        bundle = load_default_bundle()
+        return Predictor(bundle), bundle.name
+    active = resolve_model(open_workspace(settings), allow_fallback=True)
+    if active.notice:
+        err.print(active.notice, markup=False, soft_wrap=True)
+    return Predictor.from_folder(active.folder), str(active.model)
+
+
+def _to_json(file: TaggedFile) -> str:
+    tags = [
+        {
+            "tag": score.tag,
+            "probability": round(score.probability, 4),
+            "suggested": score.above_threshold,
+        }
+        for score in file.top
+    ]
+    fields = {"file": str(file.path), "seconds": round(file.seconds, 2), "tags": tags}
+    return json.dumps(fields | {"model": file.model}, ensure_ascii=False)
+
+
+def _print_csv(tagged: Sequence[TaggedFile]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["file", "seconds", "rank", "tag", "probability", "suggested"])
+    for file in tagged:
+        for rank, score in enumerate(file.top, start=1):
+            numbers = f"{score.probability:.4f}", int(score.above_threshold)
+            writer.writerow([file.path, f"{file.seconds:.2f}", rank, score.tag, *numbers])
+
+
+def _print_table(file: TaggedFile) -> None:
+    out.print(f"{file.path} ({file.seconds:.1f} s)", markup=False, soft_wrap=True)
+    for score in file.top:
+        bar = "█" * round(BAR_LENGTH * score.probability)
+        mark = "*" if score.above_threshold else " "
+        line = f"  {mark} {score.tag:<14} {score.probability:4.0%}  {bar}"
+        out.print(line.rstrip(), markup=False)
+    if not any(score.above_threshold for score in file.top):
+        out.print("    nothing that the model is sure of")
+
+
+@main.command()
+def doctor() -> None:
+    """Say what is configured, what is missing, and what works without it."""
+    from core.doctor import examine
+
+    findings = examine()
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for finding in findings:
+        mark = Text(finding.mark, style=finding.style)
+        table.add_row(mark, Text(finding.subject, style="bold"), Text(finding.text))
+    out.print(table)
+    if any(finding.health == "broken" for finding in findings):
+        sys.exit(1)
+
+
+@main.command("export")
+@click.option(
+    "--events",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write all events as JSON lines (nothing is left out).",
+)
+@click.option(
+    "--tags",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help='Write id2prediction.json: {"<freesound id>": ["tag", ...]}.',
+)
+def export_files(events: Path | None, tags: Path | None) -> None:
+    """Write events or tags of the workspace to files."""
+    if not events and not tags:
+        raise click.UsageError("Say what to write: --events FILE, --tags FILE, or both.")
+    workspace = _open_workspace()
+    if events:
+        lines = [event.to_json() for event in workspace.events.all()]
+        _write(events, "".join(f"{line}\n" for line in lines))
+        err.print(f"{len(lines)} events written to {events}.", markup=False)
+    if tags:
+        from core.events.formats import to_prototype_format
+
+        entries = to_prototype_format(workspace.sounds.all())
+        _write(tags, json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
+        err.print(f"Tags of {len(entries)} sounds written to {tags}.", markup=False)
+
+
+@main.command("import")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def import_file(file: Path) -> None:
+    """Read FILE into the workspace.
+
+    Events as JSON lines (.jsonl), or the prototype's id2prediction.json (.json).
+    """
+    events, refused = _parse_file(file)
+    for number, reason in refused:
+        err.print(f"{file}, line {number}: {reason}", markup=False, soft_wrap=True)
+    workspace = _open_workspace()
+    added = workspace.events.append(events)
+    workspace.sync.wait_until_synced()
+    known = len(events) - added
+    logger.info("import added=%d known=%d refused=%d", added, known, len(refused))
+    err.print(f"{added} events added, {known} were there already, {len(refused)} lines refused.")
+    if refused:
+        sys.exit(1)
+
+
+@main.command()
+def rebuild() -> None:
+    """Make the workspace's search tables anew from its events."""
+    workspace = _open_workspace()
+    count = workspace.events.rebuild()
+    logger.info("rebuild sounds=%d", count)
+    err.print(f"The tables of {count} sounds were rebuilt.")
+
+
+def _parse_file(file: Path) -> "tuple[list[Event], list[tuple[int, str]]]":
+    """Return a file's events, and (line number, reason) for each line that is none."""
+    from core.events.formats import from_prototype_format, parse_lines
+
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise EarmarkError(f"{file} cannot be read: {error.strerror}.") from error
+    if file.suffix == ".json":
+        return [*from_prototype_format(data, file.name)], []
+    lines = parse_lines(data)
+    return lines.events, lines.refused
+
+
+def _write(path: Path, text: str) -> None:
+    from core.files import write_atomic
+
+    try:
+        write_atomic(path, text.encode())
+    except OSError as error:
+        raise EarmarkError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def _open_workspace() -> "Workspace":
+    """Return the configured workspace, up to date."""
+    from core.storage.opening import open_workspace
+
+    workspace = open_workspace(read_settings())
+    workspace.sync.pull()
+    return workspace

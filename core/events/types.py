@@ -1,0 +1,414 @@
+"""The events of id2prediction: one payload class and one event class per kind.
+
+Nothing is overwritten or deleted. Events are ordered by (time, event id), and an event's time is
+always later than that of the event it was based on, so the order of arrival never matters.
+"""
+
+import json
+import re
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Generic, Literal, TypeVar, overload
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_serializer,
+    field_validator,
+)
+
+from core.events.errors import InvalidEvent
+
+Verdict = Literal["kept", "removed", "added"]
+FREESOUND_ID = re.compile(r"freesound:[1-9][0-9]{0,18}")
+FILE_ID = re.compile(r"file:[0-9a-f]{64}")
+MAX_SUGGESTIONS = 5
+"""Tags of a prediction that are suggested."""
+MAX_MODEL_VERSION = 2**31 - 1
+MAX_NESTING = 100
+"""Levels of lists and objects in an event; more could be read, but not written again."""
+EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def _check_sound_id(value: str) -> str:
+    """Return a valid sound id; refuse any other text."""
+    if not (FREESOUND_ID.fullmatch(value) or FILE_ID.fullmatch(value)):
+        raise ValueError("a sound id is freesound:<number> or file:<sha256>")
+    return value
+
+
+SoundId = Annotated[str, AfterValidator(_check_sound_id)]
+MediaName = Annotated[str, Field(pattern=r"^([0-9a-f]{64}\.(ogg|webp))?$")]
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Frozen(BaseModel):
+    """Frozen; keeps fields it does not know, so a newer version's events pass through unchanged."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class ModelRef(_Frozen):
+    """A model version: registry `name` and `version`, and the bundle's fingerprint."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,100}$")]
+    version: Annotated[int, Field(ge=1, le=MAX_MODEL_VERSION)]
+    fingerprint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} v{self.version}"
+
+
+class Suggestion(_Frozen):
+    """A suggested tag, its calibrated probability, and whether that reaches the tag's threshold."""
+
+    tag: str
+    probability: Probability
+    above_threshold: bool
+
+
+class Sound(_Frozen):
+    """A sound's metadata as its source gave it; everything here is text from outside.
+
+    `tags` are the uploader's own, `category` is Freesound's (`Soundscapes: Nature`),
+    `gen_ai_preference` is the uploader's wish about generative models, as the API spells it.
+    `seconds`, `container`, `rate` (Hz) and `channels` are what decoding found.
+    """
+
+    title: str
+    source: str
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    container: str = ""
+    rate: int = 0
+    channels: int = 0
+    author: str = ""
+    license: str = ""
+    created: str = ""
+    description: str = ""
+    url: str = ""
+    tags: tuple[str, ...] = ()
+    category: str = ""
+    gen_ai_preference: str = ""
+
+
+class Media(_Frozen):
+    """Names of a sound's media files: each is the content's SHA-256 and a file name suffix."""
+
+    audio: MediaName = ""
+    spectrogram: MediaName = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names that are set."""
+        return tuple(name for name in (self.audio, self.spectrogram) if name)
+
+
+class Predicted(_Frozen):
+    """A model's prediction, best tag first."""
+
+    model: ModelRef
+    top: tuple[Suggestion, ...]
+    sound: Sound
+    media: Media = Media()
+
+
+class _Decisions(_Frozen):
+    """A person's decisions by tag; `basis` is the prediction or import that they were shown."""
+
+    decisions: dict[str, Verdict]
+    basis: str | None = None
+
+
+class Reviewed(_Decisions):
+    """A person's decisions about a sound."""
+
+
+class Published(_Decisions):
+    """Publication on Freesound: the uploader's decisions, and the `tags` Freesound stored."""
+
+    tags: tuple[str, ...] = ()
+
+
+class Undone(_Frozen):
+    """Cancels the event of that id."""
+
+    event: str
+
+
+class Imported(_Frozen):
+    """Tags from a file: neither a model's nor a person's."""
+
+    tags: tuple[str, ...]
+    file: str = ""
+
+
+class Withdrawn(_Frozen):
+    """The sound leaves every view."""
+
+    reason: str
+
+
+class RolledOut(_Frozen):
+    """The model version that is active from now on, and why."""
+
+    model: ModelRef
+    reason: str
+
+
+Payload = Predicted | Reviewed | Published | Undone | Imported | Withdrawn | RolledOut
+PayloadT = TypeVar("PayloadT", bound=_Frozen)
+
+
+class _EventBase(BaseModel, Generic[PayloadT]):
+    """The fields of every event. `base` is the id of the event that it was based on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    event_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    time: AwareDatetime
+    actor: Annotated[str, Field(min_length=1, max_length=200)]
+    payload: PayloadT
+    base: str | None = None
+
+    @field_validator("time")
+    @classmethod
+    def _check_time(cls, time: datetime) -> datetime:
+        """Return a plausible time; refuse any other."""
+        if not EARLIEST <= time <= LATEST:
+            raise ValueError("no event happened before 2000 or after 2200")
+        return time
+
+    @field_serializer("time")
+    def _serialize_time(self, time: datetime) -> str:
+        """Return the time as `iso` writes it."""
+        return iso(time)
+
+    @property
+    def order(self) -> tuple[datetime, str]:
+        """Return the sort key of events."""
+        return self.time, self.event_id
+
+    def to_json(self) -> str:
+        """Return one line of JSON with sorted keys: the same event always gives the same text."""
+        fields = self.model_dump(mode="json")
+        return json.dumps(fields, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+class _SoundEventBase(_EventBase[PayloadT]):
+    sound_id: SoundId
+
+
+class PredictedEvent(_SoundEventBase[Predicted]):
+    """A model predicted a sound's tags."""
+
+    kind: Literal["predicted"] = "predicted"
+
+
+class ReviewedEvent(_SoundEventBase[Reviewed]):
+    """A person decided about a sound's tags."""
+
+    kind: Literal["reviewed"] = "reviewed"
+
+
+class PublishedEvent(_SoundEventBase[Published]):
+    """A person published a sound on Freesound."""
+
+    kind: Literal["published"] = "published"
+
+
+class UndoneEvent(_SoundEventBase[Undone]):
+    """A person cancelled an earlier event of the sound."""
+
+    kind: Literal["undone"] = "undone"
+
+
+class ImportedEvent(_SoundEventBase[Imported]):
+    """Tags were read from a file."""
+
+    kind: Literal["imported"] = "imported"
+
+
+class WithdrawnEvent(_SoundEventBase[Withdrawn]):
+    """A sound was withdrawn."""
+
+    kind: Literal["withdrawn"] = "withdrawn"
+
+
+class RolledOutEvent(_EventBase[RolledOut]):
+    """A model version was made the active one."""
+
+    kind: Literal["rolled_out"] = "rolled_out"
+    sound_id: None
+
+
+DecisionEvent = ReviewedEvent | PublishedEvent
+BasisEvent = PredictedEvent | ImportedEvent
+SoundEvent = (
+    PredictedEvent | ReviewedEvent | PublishedEvent | UndoneEvent | ImportedEvent | WithdrawnEvent
+)
+Event = SoundEvent | RolledOutEvent
+
+
+_CLASS_OF_KIND: dict[str, type[Event]] = {
+    "predicted": PredictedEvent,
+    "reviewed": ReviewedEvent,
+    "published": PublishedEvent,
+    "undone": UndoneEvent,
+    "imported": ImportedEvent,
+    "withdrawn": WithdrawnEvent,
+    "rolled_out": RolledOutEvent,
+}
+_CLASS_OF_PAYLOAD: dict[type[_Frozen], type[Event]] = {
+    Predicted: PredictedEvent,
+    Reviewed: ReviewedEvent,
+    Published: PublishedEvent,
+    Undone: UndoneEvent,
+    Imported: ImportedEvent,
+    Withdrawn: WithdrawnEvent,
+    RolledOut: RolledOutEvent,
+}
+_ADAPTER: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
+KINDS = tuple(_CLASS_OF_KIND)
+
+
+def parse_event(line: str | bytes) -> Event:
+    """Read one event from JSON.
+
+    Args:
+        line: JSON as `to_json` writes it; text or UTF-8.
+
+    Raises:
+        InvalidEvent: The text is not a valid event; the error says why in one sentence.
+    """
+    try:
+        return event_from_fields(load_json(line))
+    except (ValueError, RecursionError) as error:
+        raise InvalidEvent(f"Not a valid event: {error}.") from error
+
+
+def event_from_fields(fields: object) -> Event:
+    """Build one event from parsed JSON.
+
+    Raises:
+        InvalidEvent: The value is not a valid event; the error says why in one sentence.
+    """
+    kind = fields.get("kind") if isinstance(fields, Mapping) else None
+    if not isinstance(kind, str) or kind not in _CLASS_OF_KIND:
+        raise InvalidEvent(
+            f"Not a valid event: {kind!r} is no kind of event that this version knows."
+        )
+    try:
+        return _ADAPTER.validate_python(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"][1:])) or "event"
+        raise InvalidEvent(f"Not a valid event: {place}: {first['msg']}.") from error
+
+
+def load_json(data: str | bytes) -> object:
+    """Parse JSON that can be kept and written again.
+
+    Raises:
+        ValueError: The text is no JSON, or has NaN, unpaired surrogates or very deep nesting.
+        RecursionError: Its nesting is deeper still.
+    """
+    text = data.decode() if isinstance(data, bytes) else data
+    value: object = json.loads(text, parse_constant=_reject_constant)
+    if "\\u" in text:
+        json.dumps(value, ensure_ascii=False).encode()
+    if text.count("[") + text.count("{") > MAX_NESTING and _is_nested_deeper(value, MAX_NESTING):
+        raise ValueError(f"it is nested more than {MAX_NESTING} levels deep")
+    return value
+
+
+def _reject_constant(constant: str) -> None:
+    """Refuse NaN and Infinity, for which JSON has no word."""
+    raise ValueError(f"{constant} is no number")
+
+
+def _is_nested_deeper(value: object, levels: int) -> bool:
+    """Return True if lists and objects are nested in more than so many levels."""
+    layer = [value]
+    for _ in range(levels + 1):
+        lists = [item for item in layer if isinstance(item, list)]
+        objects = [item for item in layer if isinstance(item, dict)]
+        layer = [item for each in lists for item in each]
+        layer += [item for each in objects for item in each.values()]
+        if not layer:
+            return False
+    return True
+
+
+def iso(time: datetime) -> str:
+    """Format a time as UTC with microseconds, `2026-11-22T13:00:00.000000Z`: it sorts as text."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+_Base = Event | None
+_Now = datetime | None
+
+
+@overload
+def new_event(
+    payload: Predicted, sound_id: str, actor: str, base: _Base = None, now: _Now = None
+) -> PredictedEvent: ...
+@overload
+def new_event(
+    payload: Published, sound_id: str, actor: str, base: _Base = None, now: _Now = None
+) -> PublishedEvent: ...
+@overload
+def new_event(
+    payload: Reviewed, sound_id: str, actor: str, base: _Base = None, now: _Now = None
+) -> ReviewedEvent: ...
+@overload
+def new_event(
+    payload: Undone, sound_id: str, actor: str, base: _Base = None, now: _Now = None
+) -> UndoneEvent: ...
+@overload
+def new_event(
+    payload: Imported, sound_id: str, actor: str, base: _Base = None, now: _Now = None
+) -> ImportedEvent: ...
+@overload
+def new_event(
+    payload: Withdrawn, sound_id: str, actor: str, base: _Base = None, now: _Now = None
+) -> WithdrawnEvent: ...
+@overload
+def new_event(
+    payload: RolledOut, sound_id: None, actor: str, base: _Base = None, now: _Now = None
+) -> RolledOutEvent: ...
+
+
+def new_event(
+    payload: Payload,
+    sound_id: str | None,
+    actor: str,
+    base: _Base = None,
+    now: _Now = None,
+) -> Event:
+    """Make an event of now, or of just after `base` where that lies in this clock's future.
+
+    Args:
+        payload: What happened; its class decides the event's kind.
+        sound_id: The sound, or None for `RolledOut`.
+        actor: Who did it, as `core.people` writes people.
+        base: The event that this one was based on.
+        now: The time, instead of the clock's.
+    """
+    time = now or datetime.now(UTC)
+    if base is not None:
+        time = max(time, base.time + timedelta(microseconds=1))
+    fields: dict[str, Any] = {
+        "event_id": uuid.uuid4().hex,
+        "time": time,
+        "actor": actor,
+        "sound_id": sound_id,
+        "payload": payload,
+        "base": base.event_id if base else None,
+    }
+    return _CLASS_OF_PAYLOAD[type(payload)](**fields)

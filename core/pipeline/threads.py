@@ -1,0 +1,35 @@
+"""Working on many items in a few threads."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def in_threads(
+    work: Callable[[Item], Result], items: Iterable[Item], workers: int
+) -> Iterator[tuple[Item, Result]]:
+    """Yield (item, result) in the order of the items.
+
+    Only a few items are in work at a time, so that stopping is quick.
+
+    Args:
+        work: What is done with each item; its exceptions are raised here.
+        items: Taken as they are needed.
+        workers: Number of threads.
+    """
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        pending: deque[tuple[Item, Future[Result]]] = deque()
+        try:
+            for item in items:
+                pending.append((item, pool.submit(work, item)))
+                if len(pending) >= 2 * workers:
+                    first, future = pending.popleft()
+                    yield first, future.result()
+            for first, future in pending:
+                yield first, future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)

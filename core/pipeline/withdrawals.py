@@ -1,0 +1,118 @@
+"""Taking a sound out of Earmark.
+
+Its uploader or a maintainer asks for it, or Freesound does not have the sound any more.
+"""
+
+import logging
+from collections.abc import Sequence
+
+from core.events.fold import SoundState
+from core.events.sounds import Query
+from core.events.types import Withdrawn, new_event
+from core.freesound.client import MAX_PAGE_SIZE, FreesoundClient
+from core.freesound.errors import SoundNotFound
+from core.people import Person, user_id
+from core.storage.workspace import Workspace
+
+logger = logging.getLogger(__name__)
+
+GONE = "Freesound does not have it any more"
+MAX_REASON_LENGTH = 500
+
+
+def is_uploader(person: Person | None, workspace: Workspace, sound_id: str) -> bool:
+    """Return True if this person published the sound through Earmark."""
+    if person is None:
+        return False
+    return any(
+        event.kind == "published" and user_id(event.actor) == person.user_id
+        for event in workspace.events.of_sound(sound_id)
+    )
+
+
+def withdraw(workspace: Workspace, sound_id: str, reason: str, actor: str) -> bool:
+    """Take a sound out of every view and delete its media; its history stays.
+
+    The event is written first: what fails half way is hidden, and a second call deletes what is
+    left.
+
+    Args:
+        workspace: Where the sound is.
+        sound_id: The sound.
+        reason: Why, in words.
+        actor: Who asks for it.
+
+    Returns:
+        False if the sound is unknown or was withdrawn already.
+
+    Raises:
+        DatabaseError: The event could not be written.
+    """
+    state = workspace.sounds.get(sound_id)
+    if state is None:
+        return False
+    if not state.withdrawn:
+        payload = Withdrawn(reason=reason[:MAX_REASON_LENGTH])
+        event = new_event(payload, sound_id, actor, base=state.last_event)
+        workspace.events.append([event])
+        logger.info("withdraw sound=%s event=%s actor=%s", sound_id, event.event_id, actor)
+    workspace.purge(sound_id)
+    return not state.withdrawn
+
+
+def withdraw_gone(
+    client: FreesoundClient, workspace: Workspace, actor: str, max_sounds: int = MAX_PAGE_SIZE
+) -> list[str]:
+    """Withdraw sounds that Freesound does not have any more.
+
+    One request finds those that are still listed; only the others are asked for singly. Sounds
+    published from here may wait for moderation, unlisted, and are left out.
+
+    Args:
+        client: Asks the API.
+        workspace: Where the sounds are.
+        actor: Who asks for it.
+        max_sounds: Look at so many of the newest sounds in view.
+
+    Returns:
+        The ids of the withdrawn sounds.
+
+    Raises:
+        FreesoundError: Freesound cannot be asked.
+    """
+    newest = workspace.sounds.page(Query(), 1, max_sounds).sounds
+    candidates = [state for state in newest if _came_from_listing(state, workspace)]
+    numbers = {
+        state.sound_id: int(state.sound_id.removeprefix("freesound:")) for state in candidates
+    }
+    listed = _listed(client, list(numbers.values()))
+    gone = [
+        sound_id
+        for sound_id, number in numbers.items()
+        if number not in listed and _is_gone(client, number)
+    ]
+    for sound_id in gone:
+        withdraw(workspace, sound_id, GONE, actor)
+    return gone
+
+
+def _came_from_listing(state: SoundState, workspace: Workspace) -> bool:
+    if not state.sound_id.startswith("freesound:"):
+        return False
+    history = workspace.events.of_sound(state.sound_id)
+    return all(event.kind != "published" for event in history)
+
+
+def _listed(client: FreesoundClient, numbers: Sequence[int]) -> set[int]:
+    if not numbers:
+        return set()
+    ids = " OR ".join(map(str, numbers))
+    return {sound.id for sound in client.search(filter=f"id:({ids})", page_size=MAX_PAGE_SIZE)}
+
+
+def _is_gone(client: FreesoundClient, number: int) -> bool:
+    try:
+        client.sound(number)
+    except SoundNotFound:
+        return True
+    return False

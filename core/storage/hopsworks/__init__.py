@@ -1,0 +1,1 @@
+"""A workspace shared over Hopsworks: a folder of its project, and its model registry."""

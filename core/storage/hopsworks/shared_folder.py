@@ -1,0 +1,102 @@
+"""One folder of a Hopsworks project, and what this machine knows about it."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock
+
+from core.sqlite import Database
+from core.storage.errors import StorageError
+from core.storage.hopsworks.client import Account, Project, connect
+from core.storage.hopsworks.errors import NotFound
+from core.storage.hopsworks.outbox import Outbox
+from core.storage.hopsworks.sync_state import SyncState
+
+ADDRESS_NOTE = "home"
+"""Of the shared folder's address; the name is what older versions wrote."""
+
+
+class SharedFolder:
+    """Connection, outbox, sync state, and locks between the processes of this machine.
+
+    Attributes:
+        database: The workspace's database.
+        cache: This machine's folder.
+        account: The project.
+        folder: The folder's path in the project.
+        outbox: What waits to be sent.
+        state: What is known about the folder.
+        outbox_event: Set whenever something was put into the outbox.
+    """
+
+    def __init__(
+        self, database: Database, cache: Path, account: Account, folder: str, *, has_events: bool
+    ) -> None:
+        """Bind this machine's workspace to a shared folder. Hopsworks is not asked yet.
+
+        Args:
+            database: The workspace's database.
+            cache: This machine's folder.
+            account: The project.
+            folder: The folder's path in the project.
+            has_events: The database holds events already.
+
+        Raises:
+            StorageError: The database belongs to another shared folder, or to none.
+        """
+        self.database, self.cache, self.account = database, cache, account
+        self.folder = folder.strip("/")
+        self.outbox, self.state = Outbox(database), SyncState(database)
+        self.outbox_event = threading.Event()
+        self._locks: dict[str, threading.Lock] = {}
+        self._check_address(has_events)
+
+    def _check_address(self, has_events: bool) -> None:
+        """Note the shared folder's address; refuse a workspace that belongs to another."""
+        account = self.account
+        address = f"{account.host}:{account.port}/{account.project}/{self.folder}"
+        noted = self.state.read_note(ADDRESS_NOTE)
+        if noted not in ("", address) or (not noted and has_events):
+            other = noted or "this machine alone"
+            raise StorageError(
+                f"{self.cache} holds the workspace of {other}, not that of {address}: set "
+                "EARMARK_WORKSPACE to another folder, and take events over with "
+                "`python -m core export` and `import`."
+            )
+        with self.database.writing() as connection:
+            self.state.write_note(connection, ADDRESS_NOTE, address)
+
+    def project(self) -> Project:
+        """Return the connection, made when it is first needed.
+
+        Raises:
+            HopsworksError: There is none.
+        """
+        return connect(self.account)
+
+    def path(self, relative: str) -> str:
+        """Return the project's path of something in this folder."""
+        return f"{self.folder}/{relative}"
+
+    def list_names(self, project: Project, relative: str) -> list[str]:
+        """Return the names in a subfolder; none if there is no such subfolder.
+
+        Raises:
+            HopsworksError: Hopsworks cannot be asked.
+        """
+        try:
+            return project.list_names(self.path(relative))
+        except NotFound:
+            return []
+
+    @contextmanager
+    def exclusive(self, task: str) -> Iterator[None]:
+        """Wait for other threads and processes that do the same task here.
+
+        The lock of a process that died is free.
+        """
+        lock = self._locks.setdefault(task, threading.Lock())
+        with lock, FileLock(self.cache / f".{task}.lock"):
+            yield

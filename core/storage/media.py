@@ -1,0 +1,99 @@
+"""Sounds to play and spectrograms, named by the SHA-256 of their content."""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+
+from core.files import write_atomic
+from core.storage.errors import StorageError
+
+MEDIA_NAME = re.compile(r"[0-9a-f]{64}\.(ogg|webp)")
+
+
+class MediaStore(Protocol):
+    """A store of media."""
+
+    def put(self, data: bytes, suffix: str) -> str:
+        """Keep bytes under the name of their content, which is returned."""
+
+    def path(self, name: str) -> Path | None:
+        """Return the file of that name, or None."""
+
+    def delete(self, names: Iterable[str]) -> int:
+        """Delete media; returns the number of files deleted on this machine.
+
+        Raises:
+            StorageError: Not all could be deleted.
+        """
+
+
+class LocalMedia:
+    """Media in `folder`/media."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def put(self, data: bytes, suffix: str) -> str:
+        """Keep bytes under the name of their content, which is returned.
+
+        Raises:
+            StorageError: The file cannot be written.
+        """
+        name = f"{hashlib.sha256(data).hexdigest()}.{suffix}"
+        path = self.file(name)
+        if not path.exists():
+            write_file(path, data)
+        return name
+
+    def path(self, name: str) -> Path | None:
+        """Return the file of that name, or None: a name from outside is checked."""
+        if not is_media_name(name):
+            return None
+        path = self.file(name)
+        return path if path.is_file() else None
+
+    def delete(self, names: Iterable[str]) -> int:
+        """Delete media; returns the number of files deleted.
+
+        Raises:
+            StorageError: A file cannot be deleted.
+        """
+        return delete_files(self.file(name) for name in names)
+
+    def file(self, name: str) -> Path:
+        """Return where the medium of that (valid) name is kept."""
+        return self._folder / "media" / name[:2] / name
+
+
+def is_media_name(name: str) -> bool:
+    """Return True for a name that `put` may have returned."""
+    return MEDIA_NAME.fullmatch(name) is not None
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file of the workspace atomically.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
+    try:
+        write_atomic(path, data)
+    except OSError as error:
+        raise StorageError(f"{path.parent} cannot be written ({error.strerror}).") from error
+
+
+def delete_files(paths: Iterable[Path]) -> int:
+    """Delete the files that exist; returns their number.
+
+    Raises:
+        StorageError: A file cannot be deleted.
+    """
+    existing = [path for path in paths if path.is_file()]
+    for path in existing:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"{path} cannot be deleted ({error.strerror}).") from error
+    return len(existing)

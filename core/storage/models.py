@@ -1,0 +1,145 @@
+"""Versions of model bundles: the registry's interface, and the one in the workspace's folder."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Literal, Protocol
+
+from core.events.types import ModelRef
+from core.model import bundle as bundles
+from core.model.bundle import Bundle
+from core.model.errors import BundleError
+from core.storage.errors import ModelNotFound, StorageError
+
+BEST_BY = "pr_auc_macro"
+VersionChoice = int | Literal["best", "latest"]
+
+
+class ModelRegistry(Protocol):
+    """A store of bundles; every method raises `StorageError`."""
+
+    def register(self, bundle: Bundle) -> ModelRef:
+        """Keep a bundle as the next version of its name; a known one keeps its version."""
+
+    def fetch(self, model: ModelRef) -> Path:
+        """Return the folder of a registered bundle on this machine."""
+
+    def cached(self, model: ModelRef) -> Path | None:
+        """Return the folder that `fetch` would give without asking anybody, or None."""
+
+    def find(self, name: str, version: VersionChoice, metric: str = BEST_BY) -> ModelRef:
+        """Return a version: that number, the newest, or the one with the highest overall score.
+
+        Raises:
+            ModelNotFound: There is none.
+        """
+
+
+class LocalModels:
+    """Bundles in `folder`/models/<name>/<version>."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "models"
+
+    def register(self, bundle: Bundle) -> ModelRef:
+        """Keep a bundle as the next version of its name; a known one keeps its version.
+
+        Raises:
+            StorageError: The bundle cannot be copied.
+        """
+        folder = self._folder / bundle.name
+        while True:
+            known = self._versions(bundle.name)
+            for version in known:
+                if _fingerprint(folder / str(version)) == bundle.fingerprint:
+                    return bundle_ref(bundle, version)
+            version = known[-1] + 1 if known else 1
+            try:
+                if self._add(bundle, folder, version):
+                    return bundle_ref(bundle, version)
+            except OSError as error:
+                reason = f"The model cannot be kept in {folder} ({error.strerror})."
+                raise StorageError(reason) from error
+
+    def _add(self, bundle: Bundle, folder: Path, version: int) -> bool:
+        """Copy a bundle; returns False if another process took this version number."""
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".register-") as temporary:
+            bundles.copy(bundle, Path(temporary) / "bundle")
+            try:
+                os.rename(Path(temporary) / "bundle", folder / str(version))
+            except OSError:
+                if (folder / str(version)).exists():
+                    return False
+                raise
+        return True
+
+    def fetch(self, model: ModelRef) -> Path:
+        """Return the folder of a registered bundle.
+
+        Raises:
+            StorageError: There is no such bundle, or it was changed.
+        """
+        folder = self._folder / model.name / str(model.version)
+        fingerprint = _fingerprint(folder)
+        if not fingerprint:
+            raise StorageError(f"The model {model} is not in {self._folder}.")
+        if fingerprint != model.fingerprint:
+            raise StorageError(f"The model {model} in {self._folder} was changed.")
+        return folder
+
+    def cached(self, model: ModelRef) -> Path | None:
+        """Return the folder of a registered bundle, or None."""
+        try:
+            return self.fetch(model)
+        except StorageError:
+            return None
+
+    def find(self, name: str, version: VersionChoice, metric: str = BEST_BY) -> ModelRef:
+        """Return a version: that number, the newest, or the one with the highest overall score.
+
+        Raises:
+            ModelNotFound: There is none.
+        """
+        folder = self._folder / name
+        known = self._versions(name)
+        if version == "best":
+            known.sort(key=lambda number: _score(folder / str(number), metric))
+        elif version != "latest":
+            known = [number for number in known if number == version]
+        if not known:
+            reason = f"{self._folder} has no such version of the model {name}: {version}."
+            raise ModelNotFound(reason)
+        fingerprint = _fingerprint(folder / str(known[-1]))
+        if not fingerprint:
+            damaged = folder / str(known[-1])
+            raise StorageError(f"The model in {damaged} is damaged; restore it or delete it.")
+        return ModelRef(name=name, version=known[-1], fingerprint=fingerprint)
+
+    def _versions(self, name: str) -> list[int]:
+        """Return the registered version numbers of a model, in order."""
+        folders = (self._folder / name).glob("[0-9]*")
+        return sorted(int(path.name) for path in folders if path.name.isdecimal())
+
+
+def bundle_ref(bundle: Bundle, version: int) -> ModelRef:
+    """Return the reference of a bundle that is registered under that version."""
+    return ModelRef(name=bundle.name, version=version, fingerprint=bundle.fingerprint)
+
+
+def _fingerprint(folder: Path) -> str:
+    """Return a registered bundle's fingerprint, or "" where a file is missing."""
+    try:
+        return bundles.fingerprint(folder)
+    except BundleError:
+        return ""
+
+
+def _score(folder: Path, metric: str) -> float:
+    """Return a registered bundle's overall score; the lowest number where it has none."""
+    try:
+        value = json.loads((folder / "metrics.json").read_text("utf-8"))["overall"].get(metric)
+    except (OSError, ValueError, KeyError):
+        value = None
+    return float("-inf") if value is None else float(value)

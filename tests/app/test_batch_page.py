@@ -1,0 +1,230 @@
+"""Many files at once: what comes out is what the table shows, and nothing is analysed twice."""
+
+import json
+
+import pytest
+from streamlit.runtime.memory_media_file_storage import _calculate_file_id
+
+from app import services
+from app.limits import HourlyLimit
+from app.text import plain
+from core.model.predictor import Predictor
+from core.publishing import bulk
+from core.publishing.bulk import BulkRow
+from core.publishing.category import category, predict_category
+from core.publishing.form import LICENSES
+from core.tags import clean
+from tests.helpers.app_pages import Clip, open_page, open_to_the_world, shown
+
+CC0 = "Creative Commons 0"
+CSV, JSON = "Bulk description (CSV)", "Download JSON"
+
+
+@pytest.fixture
+def files(examples) -> list[Clip]:
+    """Two sounds and two files that are none."""
+    dog, siren = (
+        Clip(name, (examples / name).read_bytes()) for name in ("dog-barking.ogg", "siren.ogg")
+    )
+    return [dog, Clip("<b>notes</b>.wav", b"no sound at all"), Clip("empty.mp3", b""), siren]
+
+
+def upload(page, files):
+    content = [(file.name, file.data, "audio/x") for file in files]
+    page.file_uploader(key="batch-files").set_value(content).run()
+    assert not page.exception
+    return page
+
+
+def drop(app, files):
+    return upload(open_page(app, "batch.py"), files)
+
+
+def for_all(page, license=CC0, pack="", description="From the street."):
+    """Fill in what holds for all files."""
+    page.selectbox(key="batch-license").set_value(license)
+    page.text_input(key="batch-pack").set_value(pack)
+    page.text_input(key="batch-description").set_value(description)
+    return page.run()
+
+
+def change(page, rows: dict[int, dict]):
+    """What the browser says when somebody has edited cells."""
+    key, _ = page.session_state["batch-table"]
+    page.session_state[key] = {"edited_rows": rows, "added_rows": [], "deleted_rows": []}
+    return page.run()
+
+
+def suggested(page) -> list[BulkRow]:
+    """The model's description of each file that could be analysed."""
+    return [clip.row for clip in page.session_state["batch-clips"].values() if not clip.problem]
+
+
+def names(page) -> list[str]:
+    return [row.audio_filename for row in suggested(page)]
+
+
+def download(page, label: str):
+    return next(button for button in page.get("download_button") if button.label == label)
+
+
+def hands_out(page, label: str, data: bytes, kind: str, name: str) -> bool:
+    """Whether the button hands out these bytes: Streamlit's address of a file is a hash of it."""
+    return _calculate_file_id(data, kind, name) in download(page, label).proto.url
+
+
+def hands_out_csv(page, data: bytes) -> bool:
+    return hands_out(page, CSV, data, "text/csv", "freesound-bulk.csv")
+
+
+def hands_out_json(page, data: str) -> bool:
+    return hands_out(page, JSON, data.encode(), "application/json", "freesound-bulk.json")
+
+
+@pytest.fixture
+def predictions(monkeypatch) -> list[float]:
+    """The lengths of all recordings that are predicted from now on."""
+    lengths, really = [], Predictor.predict
+
+    def predict(self, recording, top=5):
+        lengths.append(recording.seconds)
+        return really(self, recording, top)
+
+    monkeypatch.setattr(Predictor, "predict", predict)
+    return lengths
+
+
+def test_broken_files_are_named_once_and_the_others_are_in_the_table(app, files):
+    page = drop(app, files)
+    text = shown(page)
+    assert "2 files could not be analysed" in [expander.label for expander in page.expander]
+    assert plain("<b>notes</b>.wav") in text
+    assert "<b>notes" not in text
+    assert plain("empty.mp3 is empty") in text
+    assert names(page) == ["dog-barking.ogg", "siren.ogg"]
+    assert all(row.tags for row in suggested(page))
+
+
+def test_nothing_can_be_exported_until_nothing_is_wrong(app, files):
+    page = drop(app, files)
+    assert download(page, CSV).disabled
+    assert download(page, JSON).disabled
+    assert plain("Please choose one of Freesound's licenses") in shown(page)
+    assert plain("all files") in shown(page)
+    tags = {"Tags": ["dog", "bark", "loud"], "Category": category("fx-a").label}
+    rows = dict.fromkeys(range(2), tags)
+    change(for_all(page), rows)
+    assert not download(page, CSV).disabled
+    change(page, rows | {1: {"Tags": ["siren"]}})
+    assert download(page, CSV).disabled
+    assert "(siren\\.ogg)" in shown(page)
+
+
+def test_the_csv_and_the_json_are_what_the_table_shows(app, files):
+    page = for_all(drop(app, files), pack="Streets", description="From the street.")
+    edits = {
+        0: {
+            "Tags": ["dog", "Bärking", "my garden"],
+            "Category": category("fx-a").label,
+            "Name": "Rex, barking",
+            "Explicit": True,
+        },
+        1: {
+            "Tags": ["siren", "city", "alarm"],
+            "License": "Attribution",
+            "Place": "52.5 N, 13.4 E",
+            "Description": '"Loud"\nand long',
+        },
+    }
+    change(page, edits)
+    siren = suggested(page)[1]
+    rows = [
+        BulkRow(
+            audio_filename="dog-barking.ogg",
+            tags=("dog", "Barking", "my-garden"),
+            description="From the street.",
+            license=CC0,
+            bst_category="fx-a",
+            name="Rex, barking",
+            pack_name="Streets",
+            is_explicit=True,
+        ),
+        BulkRow(
+            audio_filename="siren.ogg",
+            tags=("siren", "city", "alarm"),
+            description='"Loud"\nand long',
+            license="Attribution",
+            bst_category=siren.bst_category,
+            geotag="52.5 N, 13.4 E",
+            pack_name="Streets",
+        ),
+    ]
+    assert [bulk.check_row(row) for row in rows] == [[], []]
+    assert hands_out_csv(page, bulk.to_csv(rows))
+    assert hands_out_json(page, bulk.to_json(rows))
+    assert not hands_out_csv(page, bulk.to_csv(rows[:1]))
+    back = bulk.from_csv(bulk.to_csv(rows))
+    assert [bulk.check_row(row) for row in back] == [[], []]
+    assert [row.geotag for row in back] == ["", "52.5, 13.4, 14"]
+    exported = json.loads(bulk.to_json(rows))
+    assert [entry["tags"] for entry in exported] == [list(clean(row.tags).tags) for row in rows]
+
+
+def test_licenses_have_the_names_of_the_publish_form(app, files):
+    page = drop(app, files)
+    titles = [license.title for license in LICENSES.values()]
+    assert page.selectbox(key="batch-license").options == titles
+
+
+def test_the_category_is_the_models_until_somebody_chooses(app, files):
+    page = drop(app, files)
+    dog, _ = suggested(page)
+    assert dog.bst_category == predict_category(dog.tags)[0].code
+
+
+def test_two_files_of_one_name_are_a_problem(app, files):
+    page = for_all(drop(app, [files[0], Clip(files[0].name, files[3].data)]))
+    assert "Another row describes a file of the same name" in shown(page)
+    assert download(page, CSV).disabled
+
+
+def test_a_name_that_a_spreadsheet_would_run_is_warned_of_and_shown_as_text(app, files):
+    page = drop(app, [Clip("=cmd **x**.ogg", files[0].data)])
+    assert plain("=cmd **x**.ogg") + ": a spreadsheet may take" in shown(page)
+    assert "**x**" not in shown(page)
+
+
+def test_nothing_is_analysed_twice_and_more_files_only_add_to_it(app, files, predictions):
+    page = drop(app, files[:3])
+    for_all(page)
+    change(page, {0: {"Tags": ["dog"]}})
+    assert len(predictions) == 1
+    upload(page, files)
+    assert len(predictions) == 2
+    assert names(page) == ["dog-barking.ogg", "siren.ogg"]
+
+
+def test_what_was_typed_stays_when_a_file_is_added(app, files):
+    page = drop(app, files[:1])
+    change(page, {0: {"Name": "Rex"}})
+    upload(page, [files[0], files[3]])
+    _, rows = page.session_state["batch-table"]
+    assert [row["Name"] for row in rows] == ["Rex", ""]
+
+
+def test_a_visitor_gets_a_table_of_what_the_hour_allows_and_the_rest_when_it_is_over(
+    connected, files, monkeypatch
+):
+    monkeypatch.setenv("EARMARK_VISITOR_UPLOADS_AN_HOUR", "1")
+    hour = {"now": 0.0}
+    limit = HourlyLimit(lambda: hour["now"])
+    monkeypatch.setattr(services, "hourly_limit", lambda: limit)
+    page = drop(open_to_the_world(connected, monkeypatch), [])
+    upload(page, (files[0], files[3], files[1]))
+    assert len(page.error) == 1
+    assert page.error[0].value.startswith("Visitors can try 1 clip an hour")
+    assert "2 files left" in shown(page)
+    assert names(page) == ["dog-barking.ogg"]
+    hour["now"] = 3600.0
+    page.run()
+    assert names(page) == ["dog-barking.ogg", "siren.ogg"]

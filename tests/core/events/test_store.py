@@ -1,0 +1,169 @@
+"""The event log in SQLite: migrations, and that pages' queries use an index."""
+
+import sqlite3
+from contextlib import closing, contextmanager
+
+import pytest
+import sqlalchemy as sql
+
+from core.events.sounds import SoundIndex
+from core.events.store import EventStore
+from core.events.types import Media, RolledOut, Withdrawn, new_event
+from core.sqlite import Database, DatabaseError
+from core.storage.purges import Purges
+from tests.helpers.events import V1, predicted
+
+NAMES = [f"{number:064x}.ogg" for number in range(4)]
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "index.sqlite"
+
+
+def run_sql(path, script):
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executescript(script)
+
+
+def read_rows(path, query):
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(query).fetchall()
+
+
+# ---- migrations
+
+
+@pytest.mark.parametrize("user_version", [0, 1])
+def test_an_index_from_before_numbered_migrations_is_migrated(path, user_version):
+    store = EventStore(Database(path))
+    events = [predicted(number, media=Media(audio=NAMES[number])) for number in (1, 2)]
+    gone = new_event(Withdrawn(reason="gone"), "freesound:2", "ada", base=events[1])
+    store.append([*events, gone, predicted(3)])
+    expected = sorted(read_rows(path, "SELECT * FROM sound_media"))
+    old = "DROP TABLE sound_media; DROP TABLE schema_versions; PRAGMA user_version ="
+    run_sql(path, f"{old} {user_version}")
+    migrated = EventStore(Database(path))
+    assert sorted(read_rows(path, "SELECT * FROM sound_media")) == expected
+    assert expected == [(NAMES[1], "freesound:1"), (NAMES[2], "freesound:2")]
+    assert read_rows(path, "PRAGMA user_version") == [(2,)]
+    assert [event.to_json() for event in migrated.all()] == [e.to_json() for e in store.all()]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "PRAGMA user_version = 999",
+        "UPDATE schema_versions SET version = 999 WHERE component = 'events'",
+    ],
+)
+def test_an_index_of_a_newer_earmark_is_refused(path, script):
+    EventStore(Database(path))
+    run_sql(path, script)
+    with pytest.raises(DatabaseError, match=r"written by a newer Earmark; please update this"):
+        EventStore(Database(path))
+
+
+# ---- plans of queries
+
+
+@contextmanager
+def recorded_statements(database):
+    """Collect the statements that are executed meanwhile, with their parameters."""
+    statements = []
+
+    def record(_connection, _cursor, statement, parameters, _context, _many):
+        if statement.startswith(("SELECT", "WITH")):
+            statements.append((statement, parameters))
+
+    sql.event.listen(database.engine, "before_cursor_execute", record)
+    try:
+        yield statements
+    finally:
+        sql.event.remove(database.engine, "before_cursor_execute", record)
+
+
+def plans(database, work):
+    """Return SQLite's plans of all queries that some work makes, one step a line."""
+    with recorded_statements(database) as statements:
+        work()
+    assert statements
+    with closing(sqlite3.connect(database.path)) as connection:
+        return [
+            row[3]
+            for statement, parameters in statements
+            for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        ]
+
+
+@pytest.fixture
+def database(path):
+    """An event log with some sounds, two of them withdrawn."""
+    database = Database(path)
+    events = [predicted(number, media=Media(audio=NAMES[number % 4])) for number in range(1, 30)]
+    gone = [
+        new_event(Withdrawn(reason="gone"), event.sound_id, "ada", base=event)
+        for event in events[:2]
+    ]
+    rollout = new_event(RolledOut(model=V1, reason="first"), None, "ada")
+    EventStore(database).append([*events, *gone, rollout])
+    return database
+
+
+def test_media_names_are_looked_up_by_index(database):
+    index = SoundIndex(database)
+    steps = plans(database, lambda: index.shown_by_others(NAMES, "freesound:1"))
+    assert any(step.startswith("SEARCH sound_media USING PRIMARY KEY") for step in steps)
+    assert not any("SCAN" in step or "events" in step for step in steps)
+
+
+def test_media_that_another_sound_in_view_names_are_known(database):
+    index = SoundIndex(database)
+    assert index.shown_by_others(NAMES, "freesound:1") == set(NAMES)
+    assert index.shown_by_others([], "freesound:1") == set()
+    only = f"{99:064x}.ogg"
+    events = [predicted(number, media=Media(audio=only)) for number in (101, 102)]
+    gone = new_event(Withdrawn(reason="gone"), "freesound:102", "ada", base=events[1])
+    EventStore(database).append([*events, gone])
+    assert index.shown_by_others([only], "freesound:101") == set()
+    assert index.shown_by_others([only], "freesound:102") == {only}
+
+
+def test_what_a_page_or_a_sync_round_asks_reads_no_whole_log(database):
+    store, index, purges = EventStore(database), SoundIndex(database), Purges(database)
+
+    def ask():
+        store.rollouts(1)
+        store.of_sound("freesound:1")
+        index.get("freesound:1")
+        index.tagged(["freesound:1"], V1)
+        index.added_tags()
+        assert sorted(purges.pending("local")) == ["freesound:1", "freesound:2"]
+        purges.last_event("freesound:1")
+
+    steps = plans(database, ask)
+    scans = [step for step in steps if "SCAN" in step and "USING INDEX rollouts" not in step]
+    assert not any("events" in step or "SCAN sounds" in step for step in scans), scans
+
+
+# ---- purges
+
+
+def test_a_purge_counts_until_a_new_event_of_the_sound_arrives(database):
+    store, purges = EventStore(database), Purges(database)
+    last = purges.last_event("freesound:1")
+    purges.note("freesound:1", "local", last)
+    assert purges.pending("local") == ["freesound:2"]
+    assert sorted(purges.pending("shared")) == ["freesound:1", "freesound:2"]
+    purges.note("freesound:1", "shared", last)
+    assert purges.pending("shared") == ["freesound:2"]
+    store.append([predicted(1, "dog")])
+    assert sorted(purges.pending("local")) == ["freesound:1", "freesound:2"]
+    assert purges.last_event("freesound:1") > last
+    assert purges.last_event("freesound:9999") == 0
+
+
+def test_a_purge_of_the_shared_folder_covers_this_machine_too(database):
+    purges = Purges(database)
+    purges.note("freesound:2", "shared", purges.last_event("freesound:2"))
+    assert purges.pending("local") == ["freesound:1"]

@@ -1,0 +1,1 @@
+"""What networks learn from: clip folders, COALA, people's corrections, public data sets."""
