@@ -190,7 +190,9 @@ def test_the_real_clips_are_split_by_recording_near_the_shares(clips):
     parts = parts_of(found, split)
     assert all(len(numbers) == 1 for numbers in parts.values())
     counts = Counter(next(iter(numbers)) for numbers in parts.values())
-    assert [counts[part] / len(parts) for part in range(3)] == pytest.approx(SPLIT_PROPORTIONS, abs=0.02)
+    assert [counts[part] / len(parts) for part in range(3)] == pytest.approx(
+        SPLIT_PROPORTIONS, abs=0.02
+    )
     basis_tags = {clip.recording: clip.tags for clip in found}
     support = Counter(
         (tag, next(iter(parts[recording])))
