@@ -41,7 +41,7 @@ WITH_MODEL = "model"
 PROCESSES = multiprocessing.get_context("forkserver")
 """Processes are forked from one without threads: a lock of OpenSSL's that a thread of the double
 holds at that moment would never be free in the new process."""
-PROCESSES.set_forkserver_preload(["__main__"])
+PROCESSES.set_forkserver_preload(["tests.helpers.killed_cron"])  # "__main__" loads nothing with -m
 
 
 def load_client() -> None:
