@@ -20,7 +20,7 @@ _MARKS: Mapping[Health, tuple[str, str]] = {
     "absent": ("--", "yellow"),
     "broken": ("!!", "red"),
 }
-MIN_PYTHON = (3, 11)
+MIN_PYTHON, MAX_PYTHON = (3, 11), (3, 13)
 MODAL_CREDENTIALS = (
     ("token_id", "token_secret"),
     ("oauth_refresh_token", "oauth_client_id", "oauth_client_secret"),
@@ -77,9 +77,10 @@ def _attempt(subject: str, check: Callable[[], Finding]) -> Finding:
 
 
 def _python() -> Finding:
-    health: Health = "good" if sys.version_info >= MIN_PYTHON else "broken"
+    supported = MIN_PYTHON <= sys.version_info[:2] <= MAX_PYTHON
+    health: Health = "good" if supported else "broken"
     version = ".".join(map(str, sys.version_info[:3]))
-    return Finding(health, "Python", f"{version} (3.11 or newer is needed)")
+    return Finding(health, "Python", f"{version} (3.11 to 3.13 are supported)")
 
 
 def _packages() -> Finding:

@@ -8,14 +8,15 @@ per death.
 
 import hashlib
 import json
+import multiprocessing
 import os
 import signal
 import sys
-import threading
 import types
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,21 @@ from tests.servers.hopsworks import HopsworksServer, Store
 
 SOUNDS = ("freesound:1", "freesound:2")
 WITH_MODEL = "model"
+PROCESSES = multiprocessing.get_context("forkserver")
+"""Processes are forked from one without threads: a lock of OpenSSL's that a thread of the double
+holds at that moment would never be free in the new process."""
+PROCESSES.set_forkserver_preload(["__main__"])
+
+
+def load_client() -> None:
+    """Load the client, which does not sleep before it looks for a model that it registered."""
+    client.load_client()
+    from hsml.engine import model_engine
+
+    model_engine.time = types.SimpleNamespace(sleep=lambda seconds: None)
+
+
+load_client()  # before processes are forked: it takes seconds
 
 
 def run_job(workspace: Workspace, with_model: bool) -> None:
@@ -58,46 +74,56 @@ def run_job(workspace: Workspace, with_model: bool) -> None:
     workspace.sync.maintain(keep_runs=2)
 
 
+@dataclass(frozen=True)
+class Address:
+    """What a process must know of the double to use it."""
+
+    host: str
+    port: int
+    project: str
+    key: str
+    certificate: Path
+
+    @classmethod
+    def of(cls, server: HopsworksServer) -> "Address":
+        """Return the address of a running double."""
+        return cls(server.host, server.port, server.project, server.key, server.certificate)
+
+
 def run_in_child(
-    server: HopsworksServer,
-    work: Callable[[], None],
+    work: Callable[..., None],
+    arguments: tuple[object, ...],
     watch: Callable[[int], None] = lambda pid: None,
 ) -> int:
-    """Return the exit status of a process that does this work.
-
-    No thread of the server's may be at work while it is forked: it could hold a lock of OpenSSL's,
-    and the child would wait for it for ever.
+    """Return the exit status of a process that does this work; minus the signal that killed it.
 
     Args:
-        server: The double; away while the process is forked.
         work: What the process does.
+        arguments: Of the work.
         watch: Called with the process id before the process begins.
     """
-    server.go_offline()
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread():
-            thread.join(10)
-    readable, writable = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(writable)
-        os.read(readable, 1)
-        run_and_exit(work)
-    server.go_online()
-    watch(child)
-    os.close(readable)
-    os.close(writable)  # now it may begin
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    gate, opener = PROCESSES.Pipe(duplex=False)
+    child = PROCESSES.Process(target=_work_when_told, args=(gate, work, arguments))
+    child.start()
+    assert child.pid is not None
+    watch(child.pid)
+    opener.send(None)
+    child.join()
+    assert child.exitcode is not None
+    return child.exitcode
 
 
-def run_and_exit(work: Callable[[], None]) -> None:
-    """Do the work and end this process."""
+def _work_when_told(
+    gate: Connection, work: Callable[..., None], arguments: tuple[object, ...]
+) -> None:
+    """Do the work as soon as something comes through the gate; end without cleaning up."""
+    gate.recv()
     try:
-        work()
-        os._exit(0)
+        work(*arguments)
     except BaseException as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
         os._exit(1)
+    os._exit(0)
 
 
 def kill_at(server: HopsworksServer, step: int, when: str, pid: int) -> None:
@@ -125,10 +151,10 @@ def populate(server: HopsworksServer) -> None:
     server.store.put(path, b"OggS 3")
 
 
-def examine(server: HopsworksServer, reader: Workspace) -> list[str]:
+def examine(address: Address, reader: Workspace) -> list[str]:
     """Return what is wrong with the project after the job was run again."""
     reader.sync.pull()
-    return [*wrong_sounds(reader), *wrong_files(server)]
+    return [*wrong_sounds(reader), *wrong_files(address)]
 
 
 def wrong_sounds(reader: Workspace) -> list[str]:
@@ -148,10 +174,10 @@ def wrong_sounds(reader: Workspace) -> list[str]:
     return wrong
 
 
-def wrong_files(server: HopsworksServer) -> list[str]:
+def wrong_files(address: Address) -> list[str]:
     """Return what is wrong with derived files and models."""
     wrong = []
-    project = connect(account_from(server))
+    project = connect(account_from(address))
     tags = json.loads(project.read_file(f"{SHARED_FOLDER}/id2prediction.json"))
     if tags.keys() != {"1", "2", "3"}:
         wrong.append("id2prediction.json does not name the sounds")
@@ -162,20 +188,26 @@ def wrong_files(server: HopsworksServer) -> list[str]:
     return wrong
 
 
+def job(address: Address, machine: Path, with_model: bool) -> None:
+    """Run the job on one machine."""
+    run_job(open_shared(address, machine), with_model)
+
+
+def job_and_report(
+    address: Address, machine: Path, reader: Path, with_model: bool, report: Connection
+) -> None:
+    """Run the job to its end and send what another machine finds wrong."""
+    job(address, machine, with_model)
+    report.send(examine(address, open_shared(address, reader)))
+
+
 def run_again(server: HopsworksServer, machine: Path, reader: Path, with_model: bool) -> list[str]:
-    """Run the job to its end in a process of its own; returns what another machine finds wrong."""
-    readable, writable = os.pipe()
-
-    def work() -> None:
-        run_job(open_shared(server, machine), with_model)
-        wrong = examine(server, open_shared(server, reader))
-        os.write(writable, json.dumps(wrong).encode())
-
-    failed = run_in_child(server, work)
-    os.close(writable)
-    with os.fdopen(readable) as pipe:
-        report = pipe.read()
-    return ["the second run failed"] if failed else list(json.loads(report))
+    """Run the job again in a process of its own; returns what another machine finds wrong."""
+    receiver, sender = PROCESSES.Pipe(duplex=False)
+    arguments = (Address.of(server), machine, reader, with_model, sender)
+    if run_in_child(job_and_report, arguments):
+        return ["the second run failed"]
+    return list(receiver.recv())
 
 
 def die_and_run_again(
@@ -184,11 +216,11 @@ def die_and_run_again(
     """Kill the job at one request and run it again; returns what became of it."""
     server.store = Store("demo")
     populate(server)
-
-    def first_run() -> None:
-        run_job(open_shared(server, folder / "machine"), with_model)
-
-    code = run_in_child(server, first_run, lambda pid: kill_at(server, step, when, pid))
+    code = run_in_child(
+        job,
+        (Address.of(server), folder / "machine", with_model),
+        lambda pid: kill_at(server, step, when, pid),
+    )
     server.before = server.after = lambda request: None
     machine = folder / ("machine" if step % 2 else "another machine")
     wrong = run_again(server, machine, folder / "reader", with_model)
@@ -197,10 +229,6 @@ def die_and_run_again(
 
 def main(folder: Path, when: str, every: int, with_model: bool) -> None:
     """Kill the job at every so many requests until it comes through."""
-    client.load_client()
-    from hsml.engine import model_engine
-
-    model_engine.time = types.SimpleNamespace(sleep=lambda seconds: None)
     with HopsworksServer() as server:
         step, killed = 1, True
         while killed:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import SecretStr
 
@@ -18,7 +18,31 @@ SHARED_FOLDER = "Resources/earmark"
 EVENTS = f"{SHARED_FOLDER}/events"
 
 
-def account_from(server: HopsworksServer, **changes: Any) -> Account:
+class ServerAddress(Protocol):
+    """What it takes to use a double."""
+
+    @property
+    def host(self) -> str:
+        """Return its host name."""
+
+    @property
+    def port(self) -> int:
+        """Return its port."""
+
+    @property
+    def project(self) -> str:
+        """Return its project."""
+
+    @property
+    def key(self) -> str:
+        """Return its API key."""
+
+    @property
+    def certificate(self) -> Path:
+        """Return its certificate."""
+
+
+def account_from(server: ServerAddress, **changes: Any) -> Account:
     """Return the account of the double's project, with changes."""
     fields: Mapping[str, Any] = {
         "host": server.host,
@@ -31,7 +55,7 @@ def account_from(server: HopsworksServer, **changes: Any) -> Account:
 
 
 def open_shared(
-    server: HopsworksServer,
+    server: ServerAddress,
     folder: Path,
     shared_folder: str = SHARED_FOLDER,
     prototype_file: str = "",

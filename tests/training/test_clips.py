@@ -11,7 +11,7 @@ from core.audio.decode import decode
 from core.audio.errors import AudioError
 from core.model.logmel import COALA, LogMelSpec, log_mel
 from training.datasets.clips import (
-    SPLIT_SHARES,
+    SPLIT_PROPORTIONS,
     Clip,
     load_frames,
     multi_hot,
@@ -151,7 +151,7 @@ def test_a_split_keeps_recordings_whole_and_shares_near_what_was_asked(clips, se
     parts = parts_of(clips, split)
     assert all(len(found) == 1 for found in parts.values())
     counts = Counter(next(iter(found)) for found in parts.values())
-    for part, share in enumerate(SPLIT_SHARES):
+    for part, share in enumerate(SPLIT_PROPORTIONS):
         assert counts[part] >= 1
         assert abs(counts[part] / len(parts) - share) < 0.2
 
@@ -190,7 +190,9 @@ def test_the_real_clips_are_split_by_recording_near_the_shares(clips):
     parts = parts_of(found, split)
     assert all(len(numbers) == 1 for numbers in parts.values())
     counts = Counter(next(iter(numbers)) for numbers in parts.values())
-    assert [counts[part] / len(parts) for part in range(3)] == pytest.approx(SPLIT_SHARES, abs=0.02)
+    assert [counts[part] / len(parts) for part in range(3)] == pytest.approx(
+        SPLIT_PROPORTIONS, abs=0.02
+    )
     basis_tags = {clip.recording: clip.tags for clip in found}
     support = Counter(
         (tag, next(iter(parts[recording])))
