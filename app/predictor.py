@@ -1,6 +1,5 @@
 """The active model, loaded once per process."""
 
-import gc
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -55,10 +54,6 @@ def load_active_predictor(workspace: Workspace, *, allow_fallback: bool = False)
 
 @lru_cache(maxsize=2)
 def _load(bundle: _Bundle) -> "Predictor":
-    from core.model.predictor import Predictor, limit_network_threads
+    from core.model.predictor import Predictor
 
-    limit_network_threads()
-    predictor = Predictor.from_folder(bundle.folder)
-    gc.collect()
-    gc.freeze()  # torch brings a million objects; without this every collection walks them all
-    return predictor
+    return Predictor.from_folder(bundle.folder)

@@ -131,6 +131,13 @@ class Settings(BaseSettings):
         "raise `server.maxUploadSize` in `.streamlit/config.toml` with it",
     )
     page_size: int = Field(10, ge=1, le=50, description="Sounds on a page of the monitor")
+    threads: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="Threads that one prediction uses; several predictions at once gain more "
+        "than several threads each",
+    )
     log_level: LogLevel = Field(
         "INFO", description="Least level of the log on stderr: DEBUG, INFO, WARNING or ERROR"
     )

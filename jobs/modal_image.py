@@ -14,9 +14,8 @@ PYTHON = "3.11"
 ROOT = Path(__file__).parents[1]
 REMOTE_ROOT = "/root"
 """Modal's containers import from there."""
-CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
 ONLY_FOR_THE_APP = frozenset({"streamlit", "starlette", "plotly", "modal"})
-ONLY_FOR_TRAINING = frozenset({"librosa", "scikit-learn"})
+ONLY_FOR_TRAINING = frozenset({"h5py", "librosa", "onnx", "scikit-learn", "torch"})
 
 HOPSWORKS_KEYS = (
     "EARMARK_HOPSWORKS_HOST",
@@ -39,19 +38,20 @@ def pins(*, without: frozenset[str] = frozenset()) -> list[str]:
 
 
 def tagging_image() -> modal.Image:
-    """Return the image for tagging: no GPU libraries, no Streamlit."""
-    torch = [pin for pin in pins() if pin.startswith("torch==")]
-    rest = pins(without=ONLY_FOR_THE_APP | ONLY_FOR_TRAINING | {"torch"})
+    """Return the image for tagging: no PyTorch, no Streamlit."""
     image = modal.Image.debian_slim(python_version=PYTHON)
-    image = image.uv_pip_install(*torch, index_url=CPU_WHEELS).uv_pip_install(*rest)
+    image = image.uv_pip_install(*pins(without=ONLY_FOR_THE_APP | ONLY_FOR_TRAINING))
     return _with_code(image, "core", "jobs")
 
 
 def training_image() -> modal.Image:
-    """Return the image for training on a GPU: PyPI's torch brings CUDA."""
+    """Return the image for training on a GPU: PyPI's torch brings CUDA.
+
+    The example sounds are there because a bundle's network is checked on them.
+    """
     image = modal.Image.debian_slim(python_version=PYTHON)
     image = image.uv_pip_install(*pins(without=ONLY_FOR_THE_APP))
-    return _with_code(image, "core", "jobs", "training")
+    return _with_code(image, "core", "jobs", "training", "examples")
 
 
 def hopsworks_secret() -> modal.Secret:

@@ -17,7 +17,7 @@ from rich.progress import (
 from core.audio.types import AudioLimits
 from core.errors import EarmarkError
 from core.freesound.client import client_from
-from core.model.predictor import Predictor, limit_network_threads
+from core.model.predictor import Predictor
 from core.pipeline.new_sounds import NewSounds
 from core.pipeline.sources import FolderSource, FreesoundSource, Source
 from core.pipeline.tagging import MAX_RETRIES, tag_new_sounds
@@ -211,7 +211,6 @@ def _tag_with_progress(
         def show(done: int, total: int, name: str) -> None:
             bar.update(task, completed=done, total=total, name=name[-MAX_NAME_LENGTH:])
 
-        limit_network_threads()
         predictor = Predictor.from_folder(active.folder)
         return tag_new_sounds(
             source,

@@ -65,11 +65,8 @@ def examples() -> Path:
 @pytest.fixture(scope="session")
 def predictor() -> "Predictor":
     """The model that ships with the project, loaded."""
-    import torch
-
     from core.model.predictor import Predictor
 
-    torch.set_num_threads(1)
     return Predictor.from_folder()
 
 

@@ -11,7 +11,7 @@ from tests.helpers.source_tree import ROOT
 TIMEOUT_S = 240
 HEAVY = (
     *("av", "h5py", "hopsworks", "librosa", "modal", "numpy", "plotly", "scipy", "sklearn"),
-    *("soundfile", "sqlalchemy", "streamlit", "torch"),
+    *("onnx", "onnxruntime", "soundfile", "sqlalchemy", "streamlit", "torch"),
 )
 REPORT = "import sys; print('loaded', *sorted(sys.modules))"
 RUN_MODULE = """
@@ -24,6 +24,12 @@ RUN_MONITOR = """
 from streamlit.testing.v1 import AppTest
 app = AppTest.from_file("app/main.py", default_timeout=200).run()
 assert not app.exception, app.exception
+"""
+LOAD_MODEL_OF_THE_APP = """
+from app.predictor import load_active_predictor
+from core.settings import settings
+from core.storage.opening import open_workspace
+assert load_active_predictor(open_workspace(settings())).predictor.vocabulary
 """
 
 
@@ -39,7 +45,7 @@ def loaded(program: str, tmp_path) -> set[str]:
         timeout=TIMEOUT_S,
     )
     assert result.returncode == 0, result.stderr
-    names = result.stdout.rpartition("loaded")[2].split()
+    names = result.stdout.splitlines()[-1].split()
     return set(HEAVY) & set(names)
 
 
@@ -67,7 +73,18 @@ def test_a_command_says_what_it_can_do_without_heavy_libraries(command, not_load
 def test_a_file_is_tagged_without_the_libraries_of_training_and_the_app(examples, tmp_path):
     program = RUN_MODULE.format(arguments=["core", "tag", str(examples / "rooster.ogg")])
     not_needed = {"librosa", "sklearn", "h5py", "hopsworks", "modal", "streamlit", "plotly"}
-    assert loaded(program, tmp_path) & not_needed == set()
+    assert loaded(program, tmp_path) & (not_needed | {"torch", "onnx"}) == set()
+
+
+def test_the_tagging_job_needs_no_library_of_training(tmp_path):
+    program = RUN_MODULE.format(arguments=["jobs", "tag", "--limit", "1"])
+    libraries = loaded(program, tmp_path)
+    assert "onnxruntime" in libraries
+    assert libraries & {"torch", "onnx", "librosa", "sklearn", "h5py", "streamlit"} == set()
+
+
+def test_the_app_loads_its_model_without_torch(tmp_path):
+    assert loaded(LOAD_MODEL_OF_THE_APP, tmp_path) & {"torch", "onnx", "librosa"} == set()
 
 
 def test_the_server_starts_without_heavy_libraries(tmp_path):

@@ -63,6 +63,8 @@ LIBRARY_OWNERS = {
     "sklearn": ("training", "core.model.metrics"),
     "h5py": ("training",),
     "torch": ("core.model", "training", "benchmarks"),
+    "onnx": ("core.model.export",),
+    "onnxruntime": ("core.model.inference",),
     "authlib": ("core.freesound",),
     "sqlalchemy": (
         *("core.sqlite", "core.events", "core.storage", "core.freesound"),

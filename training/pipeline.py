@@ -6,11 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from core.model import bundle as bundles
 from core.model.bundle import Bundle, Calibration
 from core.model.logmel import COALA
 from core.model.metrics import BundleMetrics, Numbers
 from core.model.networks import Network
+from core.model.saving import save_bundle
 from training import evaluate
 from training.datasets.types import SUBSETS, TrainingData
 from training.processes import Processes, best_device
@@ -57,7 +57,7 @@ def train_and_evaluate(
         return None
     network = network.half().float()  # as the bundle holds it: the scores are those of the bundle
     calibration, metrics = evaluate_network(network, recipe, data, progress)
-    bundle = bundles.save(
+    bundle = save_bundle(
         out,
         description=_description(name, recipe, data, progress),
         weights=network.state_dict(),

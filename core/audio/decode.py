@@ -1,25 +1,35 @@
 """From a file or bytes to a `Recording`: mono samples at the model's rate, and a preview.
 
-A file is decoded once, block by block, so that a header which promises hours costs nothing.
+A file is decoded once, block by block, so that a header which promises hours costs nothing. Only a
+file that its channels' mean does not represent, or an Ogg that browsers play otherwise than it is
+analysed, is decoded again.
 """
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import soxr
 
 from core.audio import libsndfile
-from core.audio.detect import ffmpeg_container, is_truncated_ogg
+from core.audio.chained import open_links
+from core.audio.detect import ReadPlan, plan_reading, truncated
+from core.audio.downmix import ChannelEnergies, downmix
 from core.audio.errors import (
+    AbsurdHeader,
     AudioError,
     BadSamples,
     EmptyAudio,
     NoSamples,
+    NotAudio,
     TooLarge,
     TruncatedAudio,
+    UnsupportedAudio,
 )
-from core.audio.preview import PreviewEncoder, is_ogg
-from core.audio.types import AudioFacts, AudioLimits, Block, OpenedSound, Recording, Samples
+from core.audio.ogg import is_truncated_ogg, ogg_layout
+from core.audio.preview import PreviewEncoder
+from core.audio.sizes import announces_more
+from core.audio.types import AudioLimits, OpenedSound, Recording, Samples
 
 MODEL_RATE_HZ = 22_000
 MAX_SAMPLE = 1e6
@@ -34,7 +44,9 @@ def decode(
     limits: AudioLimits = AudioLimits(),
     with_preview: bool = False,
 ) -> Recording:
-    """Decode a file to mono float32; channels are averaged, resampling is soxr HQ.
+    """Decode a file to mono float32; resampling is soxr HQ.
+
+    Channels are averaged; where that loses the sound, the facts name the one that is used instead.
 
     Args:
         source: A path, or the file's bytes.
@@ -48,17 +60,18 @@ def decode(
     """
     label = name or ("The sound" if isinstance(source, bytes) else Path(source).name)
     data = _read(source, label, limits)
-    opened = open_blocks(data, name=label, limits=limits)
-    encoder = PreviewEncoder(opened.facts) if with_preview and not is_ogg(data) else None
-    preview = data if with_preview else b""
-    try:
-        samples, facts = _collect(opened, rate, label, encoder)
-        if encoder:
-            preview = encoder.finish()
-    finally:
-        if encoder:
-            encoder.close()
-    return Recording(label, facts, samples, rate, data, preview)
+    work = _Decoding(data, label, rate, limits)
+    layout = ogg_layout(data) if data[:4] == b"OggS" else None
+    encode = with_preview and not (layout and layout.is_playable)
+    recording, channel = work.run(encode)
+    if channel is not None:
+        recording, _ = work.run(encode, channel)
+    if with_preview and layout and not encode:
+        facts = recording.facts
+        plays = layout.plays_as(facts.seconds, facts.rate)
+        preview = data if plays else work.run(True, channel)[0].preview
+        recording = replace(recording, preview=preview)
+    return recording
 
 
 def open_blocks(
@@ -74,26 +87,32 @@ def open_blocks(
     if is_truncated_ogg(data):
         reason = "its last page is not whole"
         raise TruncatedAudio(f"{name} is cut off: {reason}; please export or copy it again.")
-    container = ffmpeg_container(data)
-    if container is None:
-        return libsndfile.open_blocks(data, name, limits)
-    from core.audio import ffmpeg  # imported only for what libsndfile cannot read
+    plan = plan_reading(data, name)
+    if plan.links:
+        opened = open_links(
+            plan.parts(),
+            lambda part: _open_one(plan_reading(part, name), name, limits),
+            name,
+            limits,
+        )
+        return replace(opened, data=plan.data, ffmpeg_format=plan.ffmpeg_format)
+    return _open_one(plan, name, limits)
 
-    return ffmpeg.open_blocks(data, container, name, limits)
 
-
-def downmix(block: Block) -> Samples:
-    """Average channels: float32 [n, channels] -> [n].
-
-    Adding columns is about twenty times faster than `mean(axis=1)` on interleaved sound.
-    """
-    channels = block.shape[1]
-    mono = block[:, 0].copy() if channels == 1 else block[:, 0] + block[:, 1]
-    for channel in range(2, channels):
-        mono += block[:, channel]
-    if channels > 1:
-        mono *= np.float32(1 / channels)
-    return mono
+def _open_one(plan: ReadPlan, name: str, limits: AudioLimits) -> OpenedSound:
+    if plan.ffmpeg_format:
+        return _open_by_ffmpeg(plan.data, plan.ffmpeg_format, name, limits)
+    try:
+        return libsndfile.open_blocks(plan.data, name, limits)
+    except UnsupportedAudio as refusal:
+        if announces_more(plan.data):
+            raise truncated(name) from refusal
+        if plan.fallback_format is None:
+            raise
+        try:
+            return _open_by_ffmpeg(plan.data, plan.fallback_format, name, limits)
+        except (AbsurdHeader, NotAudio, TruncatedAudio, UnsupportedAudio):
+            raise refusal from None
 
 
 def _read(source: str | Path | bytes, name: str, limits: AudioLimits) -> bytes:
@@ -114,33 +133,80 @@ def _read(source: str | Path | bytes, name: str, limits: AudioLimits) -> bytes:
         raise AudioError(f"{name} cannot be read: {reason}.") from error
 
 
-def _collect(
-    opened: OpenedSound, rate: int, name: str, encoder: PreviewEncoder | None
-) -> tuple[Samples, AudioFacts]:
-    """Check, downmix and resample block by block.
+def _open_by_ffmpeg(data: bytes, container: str, name: str, limits: AudioLimits) -> OpenedSound:
+    from core.audio import ffmpeg  # imported only for what libsndfile does not read
 
-    Raises:
-        NoSamples: There are none.
-        BadSamples: Some are not numbers, or not sound.
-    """
-    facts, resampler = opened.facts, None
-    if facts.rate != rate:
-        resampler = soxr.ResampleStream(facts.rate, rate, 1, dtype="float32", quality="HQ")
-    parts: list[Samples] = []
-    frames = 0
-    for block in opened.blocks:
-        mono = downmix(block)
-        frames += len(mono)
-        _check_samples(mono, name)
-        parts.append(resampler.resample_chunk(mono) if resampler else mono)
-        if encoder:
-            encoder.write(block)
-    if resampler:
-        parts.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
-    samples = np.concatenate(parts) if parts else np.zeros(0, np.float32)
-    if not len(samples):
-        raise NoSamples(f"{name} has a valid header but no sound in it (zero samples).")
-    return samples, AudioFacts(facts.container, facts.rate, facts.channels, frames / facts.rate)
+    return ffmpeg.open_blocks(data, container, name, limits)
+
+
+@dataclass(frozen=True)
+class _Decoding:
+    """A file that is decoded: its bytes, its name in errors, the samples' rate, and the limits."""
+
+    data: bytes
+    name: str
+    rate: int
+    limits: AudioLimits
+
+    def run(self, with_preview: bool, channel: int | None = None) -> tuple[Recording, int | None]:
+        """Decode the file once.
+
+        Args:
+            with_preview: Encode the preview in the same pass.
+            channel: The channel to use instead of the mean.
+
+        Returns:
+            The recording, and the channel that should have been used instead of the mean.
+
+        Raises:
+            AudioError: The file is not a whole, readable sound within the limits.
+        """
+        opened = open_blocks(self.data, name=self.name, limits=self.limits)
+        encoder = PreviewEncoder(opened.facts) if with_preview else None
+        energies = ChannelEnergies(opened.facts.channels)
+        try:
+            samples, frames = self._collect(opened, encoder, energies, channel)
+            preview = encoder.finish() if encoder else b""
+        finally:
+            if encoder:
+                encoder.close()
+        note = energies.note(channel) if channel is not None else ""
+        facts = replace(opened.facts, seconds=frames / opened.facts.rate, note=note)
+        recording = Recording(self.name, facts, samples, self.rate, self.data, preview)
+        return recording, energies.channel_instead_of_mean() if channel is None else None
+
+    def _collect(
+        self,
+        opened: OpenedSound,
+        encoder: PreviewEncoder | None,
+        energies: ChannelEnergies,
+        channel: int | None,
+    ) -> tuple[Samples, int]:
+        """Check, downmix and resample block by block; return the samples and the file's frames.
+
+        Raises:
+            NoSamples: There are none.
+            BadSamples: Some are not numbers, or not sound.
+        """
+        file_rate, resampler = opened.facts.rate, None
+        if file_rate != self.rate:
+            resampler = soxr.ResampleStream(file_rate, self.rate, 1, dtype="float32", quality="HQ")
+        parts: list[Samples] = []
+        frames = 0
+        for block in opened.blocks:
+            mono = downmix(block) if channel is None else block[:, channel].copy()
+            frames += len(mono)
+            _check_samples(mono, self.name)
+            energies.add(block)
+            parts.append(resampler.resample_chunk(mono) if resampler else mono)
+            if encoder:
+                encoder.write(block, mono)
+        if resampler:
+            parts.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+        samples = np.concatenate(parts) if parts else np.zeros(0, np.float32)
+        if not len(samples):
+            raise NoSamples(f"{self.name} has a valid header but no sound in it (zero samples).")
+        return samples, frames
 
 
 def _check_samples(mono: Samples, name: str) -> None:

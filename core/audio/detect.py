@@ -1,13 +1,21 @@
-"""Recognise a file by its first bytes: its decoder, or the reason that it cannot be read."""
+"""Recognise a file by its bytes: its decoder, or the reason that it cannot be read."""
+
+import struct
+from dataclasses import dataclass
 
 from core.audio.errors import AudioError, NotAudio, TruncatedAudio, UnsupportedAudio
+from core.audio.flac import flac_has_unstated_sound, flac_links
+from core.audio.mp3 import Mp3Layout, find_frames
+from core.audio.ogg import ogg_layout
+from core.audio.sizes import chunks, with_known_sizes
 
 PICTURE_BRANDS = (b"heic", b"heix", b"mif1", b"msf1", b"avif")
 """MP4 brands of pictures, which share their container with m4a."""
-MP3_FRAMES = (b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2", b"\xff\xe3", b"\xff\xe2")
 MIN_SOUND_BYTES = 512
+HEAD_BYTES = 1 << 18
+"""So much of a file's beginning is enough for `error_of_head`."""
 
-_FLAC_LENGTH_MASK = (1 << 36) - 1  # the bits of STREAMINFO that count samples (RFC 9639, 8.2)
+_MPEG_IN_WAV = (0x50, 0x55)  # format tags of MPEG layers I to III
 _OTHER_FILES = {
     b"\x89png": "a picture (PNG)",
     b"\xff\xd8\xff": "a picture (JPEG)",
@@ -28,51 +36,167 @@ _UNSUPPORTED = {
     b"DSD ": "DSD",
     b"FRM8": "DSD",
 }
-_SOUND_CONTAINERS = (
+_READ_BY_LIBSNDFILE = (
     b"RIFF",
+    b"RIFX",
     b"RF64",
     b"riff",
     b"FORM",
     b"fLaC",
     b"OggS",
-    b"ID3",
     b"caff",
-    *MP3_FRAMES,
+    b".snd",
+    b"dns.",
+    b"NIST",
+    b"Crea",
 )
+"""What may reach libsndfile: its readers of rarer kinds print into stdout (SDS)."""
+_SOUND_CONTAINERS = (*_READ_BY_LIBSNDFILE[:8], b"ID3", b"\xff\xfb", b"\xff\xf3")
 
 
-def ffmpeg_container(data: bytes) -> str | None:
-    """Return FFmpeg's name of the container for a sound that libsndfile does not read correctly.
+@dataclass(frozen=True)
+class ReadPlan:
+    """The way to read a file.
 
-    None for all others. It is a fixed list: a playlist must never make FFmpeg open other files.
+    Attributes:
+        data: Its bytes, without what stands before the sound, and with sizes where they were open.
+        ffmpeg_format: FFmpeg's name of the container; None for libsndfile.
+        fallback_format: The same, for what libsndfile refuses; None where FFmpeg cannot help.
+        links: Where several sounds begin that the file holds; empty for one alone.
     """
-    if _is_mp3_without_length(data):
-        return "mp3"
+
+    data: bytes
+    ffmpeg_format: str | None
+    fallback_format: str | None = None
+    links: tuple[int, ...] = ()
+
+    def parts(self) -> tuple[bytes, ...]:
+        """Return the file of each of several sounds."""
+        ends = (*self.links[1:], len(self.data))
+        return tuple(self.data[start:end] for start, end in zip(self.links, ends, strict=True))
+
+
+def plan_reading(data: bytes, name: str) -> ReadPlan:
+    """Return how to read a file: by libsndfile, and by FFmpeg what it refuses or shortens.
+
+    FFmpeg is always told the container: it must not guess, as a playlist names other files.
+
+    Raises:
+        AudioError: It is nothing that either of them should get.
+    """
+    start = _end_of_id3(data)
+    sound = data[start:] if start and _is_known(data[start : start + 12]) else data
+    if sound[:4] == b"fLaC":
+        links = flac_links(sound)
+        if len(links) > 1:
+            return ReadPlan(sound, "flac", links=links)
+        needs_ffmpeg = flac_has_unstated_sound(sound)
+        fallback = "flac" if any(sound[18:20]) else None  # a rate of 0 Hz is refused
+        return ReadPlan(sound, "flac" if needs_ffmpeg else None, fallback)
+    if sound[:4] == b"OggS":
+        return _plan_ogg(sound)
+    container = _ffmpeg_container(sound)
+    if container:
+        return ReadPlan(sound, container)
+    if sound.startswith(_READ_BY_LIBSNDFILE):
+        return _plan_chunks(with_known_sizes(sound))
+    if describe_other(data) is None:
+        layout = find_frames(data, start)
+        if layout:
+            return _plan_mp3(data, start, layout)
+        if data.startswith((b"ID3", b"\xff")):
+            return ReadPlan(data, None)
+    raise unreadable(data, name)
+
+
+def error_of_head(head: bytes, name: str) -> AudioError | None:
+    """Return the error of a file that begins so and cannot be read; None where it may be."""
+    try:
+        plan_reading(head[:HEAD_BYTES], name)
+    except AudioError as error:
+        return error
+    return None
+
+
+def _plan_ogg(data: bytes) -> ReadPlan:
+    """Return how to read an Ogg file; libsndfile reads only the first link of a chained one."""
+    layout = ogg_layout(data)
+    if len(layout.links) > 1:
+        return ReadPlan(data, "ogg", links=layout.links)
+    return ReadPlan(data, None if layout.is_read_by_libsndfile else "ogg")
+
+
+def _plan_chunks(data: bytes) -> ReadPlan:
+    """Return how to read a RIFF, IFF or CAF file."""
+    if data[8:12] == b"WAVE" and data[:4] != b"riff":
+        is_mpeg = _wav_format_tag(data) in _MPEG_IN_WAV
+        return ReadPlan(data, "wav" if is_mpeg else None, "wav")
+    magic = data[:4]
+    formats = {b"FORM": "aiff", b"caff": "caf", b"riff": "w64", b".snd": "au", b"Crea": "voc"}
+    return ReadPlan(data, None, formats.get(magic))
+
+
+def _plan_mp3(data: bytes, start: int, layout: Mp3Layout) -> ReadPlan:
+    """Return how to read an MP3.
+
+    libsndfile believes the length header, guesses where there is none, knows one ID3 tag at the
+    start, and refuses what else stands there.
+    """
+    is_plain = layout.first == (start if data[:3] == b"ID3" else 0) and start == _end_of_tag(data)
+    believed = layout.stated is not None and not (
+        layout.is_longer_than_stated or layout.is_miscounted
+    )
+    if is_plain and believed:
+        return ReadPlan(data, None)
+    return ReadPlan(data[layout.first :], "mp3")
+
+
+def _is_known(head: bytes) -> bool:
+    return head.startswith(_READ_BY_LIBSNDFILE) or _ffmpeg_container(head) is not None
+
+
+def _end_of_id3(data: bytes) -> int:
+    """Return where the ID3 tags at the start, and zeros after them, end."""
+    start, end = 0, _end_of_tag(data)
+    while end > start:
+        start, end = end, end + _end_of_tag(data[end : end + 10])
+    if start and not data[start : start + 1].strip(b"\0"):
+        rest = data[start : start + HEAD_BYTES]
+        padding = len(rest) - len(rest.lstrip(b"\0"))
+        start += padding if padding < len(rest) else 0
+    return start
+
+
+def _end_of_tag(data: bytes) -> int:
+    """Return the size of the ID3 tag at the start, with its head; 0 if there is none."""
+    if data[:3] != b"ID3" or len(data) < 10 or any(byte & 0x80 for byte in data[6:10]):
+        return 0
+    size = sum(byte << 7 * place for place, byte in enumerate(reversed(data[6:10])))
+    return size + (20 if data[5] & 0x10 else 10)
+
+
+def _wav_format_tag(data: bytes) -> int:
+    order = ">" if data[:4] == b"RIFX" else "<"
+    for name, start, _ in chunks(data, 12, f"{order}I"):
+        if name == b"fmt " and start + 2 <= len(data):
+            tag: int = struct.unpack_from(f"{order}H", data, start)[0]
+            return tag
+    return 0
+
+
+def _ffmpeg_container(data: bytes) -> str | None:
+    """Return FFmpeg's name of a container that libsndfile does not know at all."""
     if data[4:8] == b"ftyp" and data[8:12] not in PICTURE_BRANDS:
         return "mov"
     if data[:4] == b"\x1a\x45\xdf\xa3":
         return "matroska"
     if data[:4] == b"wvpk":
         return "wv"
+    if data[:4] == b"BW64":
+        return "wav"
     if len(data) > 1 and data[0] == 0xFF and data[1] & 0xF6 == 0xF0:
         return "aac"
-    if data[:4] == b"fLaC" and len(data) > 25 and not _flac_length(data):
-        return "flac"  # of unstated length, as pipes write it: libsndfile reads its first block
     return None
-
-
-def is_truncated_ogg(data: bytes) -> bool:
-    """Return True if the last Ogg page claims more bytes than the file has (RFC 3533, 6)."""
-    if data[:4] != b"OggS":
-        return False
-    tail = data[max(0, len(data) - (1 << 17)) :]
-    start = tail.rfind(b"OggS")
-    if start < 0:
-        return False  # a page has at most 65,307 bytes, so this is no Ogg tail: the decoder tells
-    page = tail[start:]
-    if len(page) < 27 or len(page) < 27 + page[26]:
-        return True
-    return len(page) < 27 + page[26] + sum(page[27 : 27 + page[26]])
 
 
 def truncated(name: str) -> TruncatedAudio:
@@ -83,7 +207,7 @@ def truncated(name: str) -> TruncatedAudio:
 
 def unreadable(data: bytes, name: str) -> AudioError:
     """Return the error that fits what the bytes of an unreadable file look like."""
-    other = _describe_other(data)
+    other = describe_other(data)
     if other:
         return NotAudio(f"{name} is {other}, not a sound.")
     if data[:4] in _UNSUPPORTED:
@@ -100,25 +224,7 @@ def unreadable(data: bytes, name: str) -> AudioError:
     return NotAudio(f"{name} is not a sound file that can be read; {readable}.")
 
 
-def _is_mp3_without_length(data: bytes) -> bool:
-    """Return True if an MP3's first frame states no length (Xing, Info, VBRI).
-
-    libsndfile guesses the length from one bit rate and stops there.
-    """
-    start = 0
-    if data[:3] == b"ID3":
-        digits = enumerate(reversed(data[6:10]))
-        start = sum(byte << 7 * place for place, byte in digits) + 10
-    frame = data[start : start + 256]
-    marks = (b"Xing", b"Info", b"VBRI")
-    return frame[:2] in MP3_FRAMES and not any(mark in frame for mark in marks)
-
-
-def _flac_length(data: bytes) -> int:
-    return int.from_bytes(data[21:26]) & _FLAC_LENGTH_MASK
-
-
-def _describe_other(data: bytes) -> str | None:
+def describe_other(data: bytes) -> str | None:
     """Return what a file is that is certainly no sound, in words; None where it may be one."""
     head = data[:64]
     if head[4:8] == b"ftyp" or head[8:12] == b"WEBP":

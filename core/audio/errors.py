@@ -39,6 +39,10 @@ class TooLarge(AudioError):
     """More bytes than the limit."""
 
 
+class TooManySamples(AudioError):
+    """More samples, in all channels together, than are decoded."""
+
+
 class AbsurdHeader(AudioError):
     """A header that no real recording has."""
 

@@ -14,11 +14,12 @@ from core.audio.types import (
     NativeBlock,
     OpenedSound,
     check_header,
+    check_samples,
     too_long,
 )
 
-CONTAINERS_WITHOUT_LENGTH = ("aac", "mp3")
-"""Bare frames: FFmpeg's duration is a guess from the first bit rates."""
+CONTAINERS_WITHOUT_LENGTH = ("aac", "mp3", "flac", "ogg")
+"""FFmpeg's duration is a guess from the first bit rates, or tells of the first part only."""
 MISSING_SHARE = 0.05
 """Containers round their stated length; a twentieth less sound than stated is a cut file."""
 
@@ -37,7 +38,8 @@ def open_blocks(data: bytes, container_format: str, name: str, limits: AudioLimi
     """
     container, facts = _open(data, container_format, name, limits)
     blocks = _decode(container, facts, name, limits, "flt")
-    return OpenedSound(facts, (block.astype(np.float32, copy=False) for block in blocks))
+    floats = (block.astype(np.float32, copy=False) for block in blocks)
+    return OpenedSound(facts, floats, data, container_format)
 
 
 def native_blocks(
@@ -100,8 +102,9 @@ def _open(
     seconds = 0.0
     if container.duration and container_format not in CONTAINERS_WITHOUT_LENGTH:
         seconds = container.duration / av.time_base
-    codec = stream.codec_context.name.removesuffix("float").upper()
-    facts = AudioFacts(codec, stream.rate, stream.codec_context.channels, seconds)
+    codec = stream.codec_context.name.removesuffix("float")
+    kind = container_format if codec.startswith("pcm_") else codec
+    facts = AudioFacts(kind.upper(), stream.rate, stream.codec_context.channels, seconds)
     check_header(facts, name, limits)
     return container, facts
 
@@ -114,15 +117,16 @@ def _decode(
     sample_type: str,
 ) -> Iterator[NativeBlock]:
     frames = 0
-    resampler = av.AudioResampler(format=f"{sample_type}p")  # rate and channels stay
+    convert = _Converter(facts, f"{sample_type}p")
     with container:
         try:
             for frame in _frames(container):
-                for part in resampler.resample(frame):
+                for part in convert(frame):
                     block = part.to_ndarray().T
                     frames += len(block)
                     if frames > limits.seconds * facts.rate:
                         raise too_long(name, limits)
+                    check_samples(facts, frames, name, limits)
                     yield block
         except av.error.FFmpegError as error:
             seconds = frames / facts.rate
@@ -133,14 +137,41 @@ def _decode(
         raise TruncatedAudio(f"{name} is cut off: {read}; please export or copy it again.")
 
 
+class _Converter:
+    """Converts frames to one sample type, and to the rate and channels that the file began with.
+
+    The parts of a chained or concatenated file may differ in both.
+    """
+
+    def __init__(self, facts: AudioFacts, sample_type: str) -> None:
+        self._facts, self._sample_type = facts, sample_type
+        self._kind: tuple[str, int, int] | None = None
+        self._resampler: av.AudioResampler | None = None
+
+    def __call__(self, frame: av.AudioFrame) -> Iterator[av.AudioFrame]:
+        kind = (frame.format.name, frame.sample_rate, frame.layout.nb_channels)
+        if kind != self._kind or self._resampler is None:
+            if self._resampler:
+                yield from self._resampler.resample(None)
+            self._kind, self._resampler = kind, self._new_resampler(frame)
+        yield from self._resampler.resample(frame)
+
+    def _new_resampler(self, frame: av.AudioFrame) -> av.AudioResampler:
+        facts = self._facts
+        if (frame.sample_rate, frame.layout.nb_channels) == (facts.rate, facts.channels):
+            return av.AudioResampler(format=self._sample_type)  # rate and channels stay
+        layout = {1: "mono", 2: "stereo"}.get(facts.channels, f"{facts.channels}c")
+        return av.AudioResampler(format=self._sample_type, layout=layout, rate=facts.rate)
+
+
 def _frames(container: av.container.InputContainer) -> Iterator[av.AudioFrame]:
     """Yield decoded frames.
 
-    In an MP3, what is no frame is skipped, as every player does: tags, junk, holes of a stream.
+    Among MPEG frames, what is none is skipped, as every player does: tags, junk, holes of a stream.
     """
     for packet in container.demux(audio=0):
         try:
             yield from packet.decode()
         except av.error.InvalidDataError:
-            if container.format.name != "mp3":
+            if not container.streams.audio[0].codec_context.name.startswith("mp"):
                 raise

@@ -47,7 +47,7 @@ def open_blocks(data: bytes, name: str, limits: AudioLimits) -> OpenedSound:
     check_header(facts, name, limits)
     if _found_less_than_stated(file.extra_info):
         raise truncated(name)
-    return OpenedSound(facts, _blocks(file, name))
+    return OpenedSound(facts, _blocks(file, name), data)
 
 
 def _found_less_than_stated(report: str) -> bool:

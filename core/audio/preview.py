@@ -6,20 +6,18 @@ import numpy as np
 import soundfile
 import soxr
 
-from core.audio.types import AudioFacts, Block
+from core.audio.types import AudioFacts, Block, Samples
 
 MAX_PREVIEW_RATE_HZ = 48_000
 ENCODER_BLOCK = 1 << 15
 """libvorbis, as libsndfile calls it, overflows its stack on very long single writes."""
 
 
-def is_ogg(data: bytes) -> bool:
-    """Return True for an Ogg file, which is its own preview."""
-    return data[:4] == b"OggS"
-
-
 class PreviewEncoder:
-    """Encodes Ogg Vorbis, mono or stereo at up to 48 kHz, block by block."""
+    """Encodes Ogg Vorbis, mono or stereo at up to 48 kHz, block by block.
+
+    More than two channels become one, the one that is analysed.
+    """
 
     def __init__(self, facts: AudioFacts) -> None:
         """Begin a file for a sound of these facts."""
@@ -33,11 +31,14 @@ class PreviewEncoder:
         if facts.rate != rate:
             self._resampler = soxr.ResampleStream(facts.rate, rate, self._channels, dtype="float32")
 
-    def write(self, block: Block) -> None:
-        """Add float32 [frames, channels] at the sound's own rate; samples beyond 1 are clipped."""
-        mixed = block
-        if block.shape[1] != self._channels:
-            mixed = block.mean(axis=1, keepdims=True, dtype=np.float32)
+    def write(self, block: Block, mono: Samples) -> None:
+        """Add a block at the sound's own rate; samples beyond 1 are clipped.
+
+        Args:
+            block: float32 [frames, channels].
+            mono: The channel that is made of them, [frames].
+        """
+        mixed = block if block.shape[1] == self._channels else mono[:, None]
         if self._resampler:
             mixed = self._resampler.resample_chunk(np.ascontiguousarray(mixed))
         self._encode(mixed)

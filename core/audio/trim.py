@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from core.audio.chunks import channel_mask
 from core.audio.decode import open_blocks
-from core.audio.detect import ffmpeg_container
 from core.audio.errors import BadSelection, TruncatedAudio
 from core.audio.libsndfile import BytesFile
+from core.audio.metadata import embedded_metadata
 from core.audio.part import (
     DTYPES,
     END_SLACK_S,
@@ -70,10 +70,9 @@ def trim(
     """
     opened = open_blocks(data, name=name, limits=limits)
     selection = _selection(opened.facts, name, start_s, end_s)
-    container = ffmpeg_container(data)
-    if container:
-        return _trim_by_ffmpeg(data, container, selection, opened, limits)
-    return _trim_by_libsndfile(data, selection, opened)
+    if opened.ffmpeg_format:
+        return _trim_by_ffmpeg(opened.ffmpeg_format, selection, opened, limits)
+    return _trim_by_libsndfile(opened.data, selection, opened)
 
 
 def _selection(facts: AudioFacts, name: str, start_s: float, end_s: float) -> Selection:
@@ -109,12 +108,21 @@ def _is_length_exact(facts: AudioFacts) -> bool:
 
 def _trim_by_libsndfile(data: bytes, selection: Selection, opened: OpenedSound) -> TrimmedSound:
     with soundfile.SoundFile(BytesFile(data)) as source:
-        metadata = source.copy_metadata()
+        metadata = _text_tags(source, data)
         if source.subtype in _LOSSY:
             return _trim_lossy(data, selection, opened, metadata)
         part_format = _nearest_format(source.format, source.subtype, data)
         blocks = _native_blocks(source, part_format.dtype, selection)
         return write_part(part_format, selection, blocks, data, metadata)
+
+
+def _text_tags(source: soundfile.SoundFile, data: bytes) -> dict[str, str]:
+    """Return title, artist and the like; through FFmpeg those that are not UTF-8."""
+    tags: dict[str, str] = source.copy_metadata()
+    if any("\ufffd" in text for text in tags.values()):
+        embedded = embedded_metadata(data)
+        tags = {name: embedded.get(name, text) for name, text in tags.items()}
+    return tags
 
 
 def _nearest_format(container: str, subtype: str, data: bytes) -> PartFormat:
@@ -171,7 +179,7 @@ def _read(source: soundfile.SoundFile, frames: int, dtype: str) -> Iterator[Nati
 
 
 def _trim_by_ffmpeg(
-    data: bytes, container: str, selection: Selection, opened: OpenedSound, limits: AudioLimits
+    container: str, selection: Selection, opened: OpenedSound, limits: AudioLimits
 ) -> TrimmedSound:
     """Trim m4a, WavPack, WebM and the like; exactly where their codec is lossless.
 
@@ -179,6 +187,7 @@ def _trim_by_ffmpeg(
     """
     from core.audio import ffmpeg  # imported only for what libsndfile cannot read
 
+    data = opened.data
     sample_type = ffmpeg.lossless_sample_type(data, container)
     if sample_type is None:
         return _trim_lossy(data, selection, opened, {})

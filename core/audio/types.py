@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from core.audio.errors import AbsurdHeader, TooLong
+from core.audio.errors import AbsurdHeader, TooLong, TooManySamples
 
 if TYPE_CHECKING:
     from core.settings import Settings
@@ -19,34 +19,57 @@ NativeBlock = NDArray[np.number]
 """The same in the type that the file holds its samples in: int16, int32, float32 or float64."""
 
 AUDIO_SUFFIXES = frozenset(
-    "wav wave flac ogg oga opus mp3 aif aiff aifc caf au m4a mp4 m4b aac wv webm mka".split()
+    "wav wave bwf rf64 w64 flac ogg oga opus mp3 mp2 aif aiff aifc caf au".split()
+    + "m4a mp4 m4b 3gp aac wv webm mka".split()
 )
 """File name suffixes that may be sound; what a file really is, its bytes decide."""
 MIN_RATE_HZ, MAX_RATE_HZ = 1_000, 768_000
 MAX_CHANNELS = 64
+MAX_SAMPLES = 120_000_000
+"""Ten minutes of stereo at 96 kHz; decoding so many takes some seconds."""
+SAMPLES_PER_SECOND = 200_000
+"""The same in proportion, where longer sounds are accepted."""
 
 
 @dataclass(frozen=True)
 class AudioLimits:
-    """Limits of what is accepted: `seconds` of sound and `megabytes` (10^6 bytes) of file."""
+    """Limits of what is accepted.
+
+    Attributes:
+        seconds: Of sound.
+        megabytes: Of file, 10^6 bytes.
+        samples: Decoded, of all channels together: what decoding costs. A small file can hold
+            minutes of silence in 64 channels.
+    """
 
     seconds: float = 600.0
     megabytes: float = 100.0
+    samples: float = MAX_SAMPLES
 
     @classmethod
     def from_settings(cls, settings: "Settings") -> "AudioLimits":
         """Return the limits that the settings name."""
-        return cls(settings.max_seconds, settings.max_megabytes)
+        samples = max(MAX_SAMPLES, settings.max_seconds * SAMPLES_PER_SECOND)
+        return cls(settings.max_seconds, settings.max_megabytes, samples)
 
 
 @dataclass(frozen=True)
 class AudioFacts:
-    """A file's container name, sample `rate` in Hz, `channels`, and length in `seconds`."""
+    """Properties of a file.
+
+    Attributes:
+        container: Its name.
+        rate: In Hz.
+        channels: How many it has.
+        seconds: Its length.
+        note: A sentence for the person where not all of it was analysed; empty where it was.
+    """
 
     container: str
     rate: int
     channels: int
     seconds: float
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,10 +100,19 @@ class Recording:
 
 @dataclass(frozen=True)
 class OpenedSound:
-    """A file that is being decoded: what its header says, and its sound block by block."""
+    """A file that is being decoded.
+
+    Attributes:
+        facts: As its header states them.
+        blocks: Its sound, block by block.
+        data: The bytes that the decoder gets, see `ReadPlan`.
+        ffmpeg_format: FFmpeg's name of the container; None where libsndfile decodes.
+    """
 
     facts: AudioFacts
     blocks: Iterator[Block]
+    data: bytes = field(repr=False, default=b"")
+    ffmpeg_format: str | None = None
 
 
 def check_header(facts: AudioFacts, name: str, limits: AudioLimits) -> None:
@@ -89,6 +121,7 @@ def check_header(facts: AudioFacts, name: str, limits: AudioLimits) -> None:
     Raises:
         AbsurdHeader: No real recording has such a rate or so many channels.
         TooLong: The sound is longer than the limit.
+        TooManySamples: Its channels and rate make it more than the limit.
     """
     if not MIN_RATE_HZ <= facts.rate <= MAX_RATE_HZ:
         accepted = f"{MIN_RATE_HZ:,} to {MAX_RATE_HZ:,} are accepted"
@@ -98,6 +131,20 @@ def check_header(facts: AudioFacts, name: str, limits: AudioLimits) -> None:
         raise AbsurdHeader(f"{name} claims {facts.channels} channels; {accepted}.")
     if facts.seconds > limits.seconds:
         raise too_long(name, limits, facts.seconds)
+    check_samples(facts, facts.seconds * facts.rate, name, limits)
+
+
+def check_samples(facts: AudioFacts, frames: float, name: str, limits: AudioLimits) -> None:
+    """Check what decoding so many frames costs.
+
+    Raises:
+        TooManySamples: It is more than the limit.
+    """
+    if frames * facts.channels > limits.samples:
+        kind = f"{facts.channels} channels at {facts.rate:,} Hz"
+        limit = f"the limit is {limits.samples / 1e6:,.3g} million samples"
+        reason = f"has too many samples ({kind}); {limit}"
+        raise TooManySamples(f"{name} {reason}, so please shorten it or use fewer channels.")
 
 
 def too_long(name: str, limits: AudioLimits, seconds: float | None = None) -> TooLong:

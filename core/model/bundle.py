@@ -1,14 +1,15 @@
 """A trained model as a folder of plain files, for training, registry and predictor alike.
 
 weights.safetensors   model.json   scaler.json   id2tag.json   calibration.json   metrics.json
+model.onnx
+
+Bundles of version 0.1 lack model.onnx, which is made of their weights where they are used.
 """
 
 import hashlib
 import json
-import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -19,17 +20,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field, FiniteFloat, ValidationError, field_validator
 
-from core.model.errors import IncompleteBundle, InvalidBundle, UnwritableBundle
-from core.model.logmel import LogMelSpec
+from core.model.errors import IncompleteBundle, InvalidBundle
+from core.model.logmel import FLOOR, LogMelSpec
 from core.model.metrics import BundleMetrics
+from core.model.windows import DEFAULT_HOP, DEFAULT_WINDOW
 
 if TYPE_CHECKING:
-    import torch
-
     from core.model.networks import Network
 
 WEIGHTS = "weights.safetensors"
-FILES = (
+NETWORK = "model.onnx"
+NEEDED_FILES = (
     WEIGHTS,
     "model.json",
     "scaler.json",
@@ -37,6 +38,7 @@ FILES = (
     "calibration.json",
     "metrics.json",
 )
+FILES = (*NEEDED_FILES, NETWORK)
 DEFAULT_BUNDLE = Path(__file__).parent / "default"
 NAME_PATTERN = re.compile(r"^[a-z0-9_]+$")
 """Names of models; the Hopsworks registry accepts no others."""
@@ -122,6 +124,22 @@ class Bundle:
         return fingerprint(self.folder)
 
     @property
+    def window(self) -> int:
+        """Return the number of frames in a window."""
+        return cast(int, self.arguments.get("window", DEFAULT_WINDOW))
+
+    @property
+    def hop(self) -> int:
+        """Return the number of frames between the starts of two windows."""
+        return cast(int, self.arguments.get("hop", DEFAULT_HOP))
+
+    def network_input(self, log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scale log-mel frames, float32 [bands, time]; digital silence fills the first window."""
+        missing = max(0, self.window - log_mel.shape[1])
+        filled = np.pad(log_mel, ((0, 0), (0, missing)), constant_values=FLOOR)
+        return self.scaler(filled)
+
+    @property
     def license(self) -> str:
         """Return the condition of use; empty if it is not stated."""
         former = self.description.get("licence", "")  # the key of version 0.1
@@ -157,14 +175,14 @@ class Bundle:
 
 
 def load(folder: Path = DEFAULT_BUNDLE) -> Bundle:
-    """Read and check a bundle's descriptions; its weights are read by `Bundle.network`.
+    """Read and check a bundle's descriptions; its network is read where it is used.
 
     Raises:
         IncompleteBundle: A file is missing.
         InvalidBundle: A file is damaged or does not fit the others.
     """
     folder = Path(folder)
-    files = {name: _read_json(folder, name) for name in FILES if name != WEIGHTS}
+    files = {name: _read_json(folder, name) for name in NEEDED_FILES if name != WEIGHTS}
     if not (folder / WEIGHTS).is_file():
         raise IncompleteBundle(f"The model in {folder.name} lacks {WEIGHTS}.")
     model = _validated(folder, "model.json", _Model, files)
@@ -192,59 +210,6 @@ def load(folder: Path = DEFAULT_BUNDLE) -> Bundle:
     return bundle
 
 
-def save(
-    folder: Path,
-    *,
-    description: Mapping[str, object],
-    weights: Mapping[str, "torch.Tensor"],
-    scaler: Scaler,
-    vocabulary: tuple[str, ...],
-    calibration: Calibration,
-    metrics: BundleMetrics,
-    spelled: tuple[str, ...] | None = None,
-) -> Bundle:
-    """Write a bundle and check it before it takes the place of an older one.
-
-    Args:
-        folder: Where it goes; an older bundle there is replaced as a whole.
-        description: The contents of model.json; needs `name`, `architecture`, `arguments`,
-            `front_end` and `pooling`.
-        weights: Of the network; kept in half precision.
-        scaler: Of log-mel frames.
-        vocabulary: The tags that people see.
-        calibration: From logits to probabilities and thresholds.
-        metrics: The contents of metrics.json.
-        spelled: The tags as the training data spell them, where that differs.
-
-    Raises:
-        InvalidBundle: The parts do not fit; an older bundle is unchanged.
-        UnwritableBundle: The files cannot be written; an older bundle is unchanged.
-        ValueError: A number is NaN or infinite, for which JSON has no word.
-    """
-    folder = Path(folder)
-    contents = {
-        "model.json": description,
-        "scaler.json": _numbers(scaler),
-        "id2tag.json": _id2tag(vocabulary, spelled or vocabulary),
-        "calibration.json": _numbers(calibration),
-        "metrics.json": metrics,
-    }
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".bundle-") as temporary:
-            fresh = Path(temporary) / folder.name
-            fresh.mkdir()
-            _write_weights(fresh / WEIGHTS, weights)
-            for name, content in contents.items():
-                _write_json(fresh / name, content)
-            load(fresh).network()
-            _replace(folder, fresh, Path(temporary) / "older")
-    except OSError as error:
-        reason = error.strerror or error
-        raise UnwritableBundle(f"The model cannot be written to {folder}: {reason}.") from error
-    return load(folder)
-
-
 def copy(bundle: Bundle, folder: Path) -> None:
     """Copy exactly the bundle's files into a new folder.
 
@@ -252,18 +217,25 @@ def copy(bundle: Bundle, folder: Path) -> None:
         OSError: The folder exists, or the files cannot be read or written.
     """
     folder.mkdir(parents=True)
-    for name in FILES:
+    for name in files(bundle.folder):
         shutil.copyfile(bundle.folder / name, folder / name)
+
+
+def files(folder: Path) -> tuple[str, ...]:
+    """Return the names of a bundle's files: with model.onnx, unless it is of version 0.1."""
+    return FILES if (folder / NETWORK).exists() else NEEDED_FILES
 
 
 def fingerprint(folder: Path) -> str:
     """Return SHA-256 over names and bytes of a bundle's files.
 
+    Of a bundle without model.onnx it is what it was in version 0.1.
+
     Raises:
         IncompleteBundle: A file is missing or cannot be read.
     """
     digest = hashlib.sha256()
-    for name in FILES:
+    for name in files(folder):
         try:
             data = (folder / name).read_bytes()
         except OSError as error:
@@ -280,6 +252,15 @@ class _Model(BaseModel):
     arguments: dict[str, object]
     front_end: LogMelSpec
     pooling: Pooling
+
+    @field_validator("arguments")
+    @classmethod
+    def _whole_windows(cls, arguments: dict[str, object]) -> dict[str, object]:
+        for name in ("window", "hop"):
+            value = arguments.get(name, 1)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"{name} must be a whole number of frames")
+        return arguments
 
     @field_validator("front_end", mode="before")
     @classmethod
@@ -411,51 +392,5 @@ def _load_weights(network: "Network", folder: Path) -> None:
         raise InvalidBundle(f"{folder.name}: {reason}.") from error
 
 
-def _write_weights(path: Path, weights: Mapping[str, "torch.Tensor"]) -> None:
-    """Write weights, floats in half precision.
-
-    Raises:
-        OSError: They cannot be written.
-    """
-    from safetensors.torch import save
-
-    halves = {
-        name: (values.half() if values.is_floating_point() else values).contiguous().cpu()
-        for name, values in weights.items()
-    }
-    path.write_bytes(save(halves))
-
-
-def _write_json(path: Path, value: Mapping[str, object]) -> None:
-    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
-    path.write_text(text + "\n", "utf-8")
-
-
-def _id2tag(vocabulary: tuple[str, ...], spelled: tuple[str, ...]) -> dict[str, object]:
-    """Return the contents of id2tag.json."""
-    entries: dict[str, object] = {str(index): tag for index, tag in enumerate(spelled)}
-    pairs = enumerate(zip(vocabulary, spelled, strict=True))
-    shown = {str(index): word for index, (word, spelling) in pairs if word != spelling}
-    return entries | ({"shown": shown} if shown else {})
-
-
-def _replace(folder: Path, fresh: Path, older: Path) -> None:
-    """Put `fresh` in the place of `folder`; if that fails, the older bundle is put back."""
-    if folder.exists():
-        os.rename(folder, older)
-    try:
-        os.rename(fresh, folder)
-    except OSError:
-        if older.exists():
-            os.rename(older, folder)
-        raise
-
-
 def _floats(values: list[float]) -> NDArray[np.float32]:
     return np.array(values, np.float32).reshape(-1)
-
-
-def _numbers(part: Scaler | Calibration) -> dict[str, object]:
-    """Return a part's arrays as lists of numbers for JSON."""
-    arrays: dict[str, NDArray[np.float32]] = asdict(part)
-    return {name: [round(float(value), 6) for value in values] for name, values in arrays.items()}

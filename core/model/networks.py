@@ -14,12 +14,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from core.model.windows import (
+    COLUMN_FRAMES,
+    CONTEXT_FRAMES,
+    DEFAULT_HOP,
+    DEFAULT_WINDOW,
+    window_starts,
+)
+
 WINDOWS_BATCH_SIZE = 64
 """Bounds the memory of long clips: ten minutes are 540 windows."""
 FRAMES_BATCH_SIZE = 4096
 """The same for networks that process whole clips: 95 seconds take about 200 MB."""
-CONTEXT_FRAMES = 96
-"""Neighbours that a piece of a long clip sees; no output of `EarmarkCNN` depends on more."""
 
 _Item = TypeVar("_Item")
 
@@ -50,8 +56,7 @@ class Network(nn.Module):
 
     def window_starts(self, frames: int) -> list[int]:
         """Return the first frame of each window: every `hop`, and the last window of the clip."""
-        last = max(0, frames - self.window)
-        return [*range(0, last, self.hop), last]
+        return window_starts(frames, self.window, self.hop)
 
     def score(self, clips: list[Tensor]) -> list[WindowScores]:
         """Score whole clips in as few passes as possible.
@@ -75,8 +80,8 @@ class PrototypeCNN(Network):
         channels: Sequence[int] = (128, 128, 128, 128),
         hidden: int = 1152,
         bands: int = 96,
-        window: int = 96,
-        hop: int = 48,
+        window: int = DEFAULT_WINDOW,
+        hop: int = DEFAULT_HOP,
         dropout: float = 0.3,
     ) -> None:
         """Build the layers.
@@ -155,8 +160,8 @@ class ColumnScaledPrototypeCNN(PrototypeCNN):
         channels: Sequence[int] = (128, 128, 128, 128),
         hidden: int = 1152,
         bands: int = 96,
-        window: int = 96,
-        hop: int = 48,
+        window: int = DEFAULT_WINDOW,
+        hop: int = DEFAULT_HOP,
         dropout: float = 0.3,
     ) -> None:
         """Build the layers.
@@ -220,7 +225,7 @@ class EarmarkCNN(Network):
     of view), and on nothing further away.
     """
 
-    STRIDE = 16
+    STRIDE = COLUMN_FRAMES
 
     def __init__(
         self,
@@ -228,8 +233,8 @@ class EarmarkCNN(Network):
         channels: Sequence[int] = (24, 48, 96, 256),
         hidden: int = 256,
         bands: int = 96,
-        window: int = 96,
-        hop: int = 48,
+        window: int = DEFAULT_WINDOW,
+        hop: int = DEFAULT_HOP,
         dropout: float = 0.3,
         block_dropout: float = 0.1,
     ) -> None:
@@ -294,10 +299,22 @@ class EarmarkCNN(Network):
         starts = torch.tensor(self.window_starts(clips.shape[-1]), device=clips.device)
         first = starts.div(self.STRIDE, rounding_mode="floor").clamp(max=last)
         first[-1] = last  # the last columns, also of a clip that ends between two columns
-        views = columns.unfold(-1, width, 1)[:, :, first]  # [n, channels, windows, width]
-        pooled = (views.mean(dim=-1) + views.amax(dim=-1)).transpose(1, 2)
-        logits, embedding = self._head(pooled)
+        windows = first[:, None] + torch.arange(width, device=clips.device)
+        logits, embedding = self.score_windows(columns, windows)
         return [WindowScores(*pair) for pair in zip(logits, embedding, strict=True)]
+
+    def score_windows(self, columns: Tensor, windows: Tensor) -> WindowScores:
+        """Score windows of columns.
+
+        Args:
+            columns: float [n, channels, columns].
+            windows: int64 [windows, width], the columns of each window.
+
+        Returns:
+            Logits [n, windows, tags] and embeddings [n, windows, size].
+        """
+        views = columns[:, :, windows]  # [n, channels, windows, width]
+        return self._head((views.mean(dim=-1) + views.amax(dim=-1)).transpose(1, 2))
 
     def _long_columns(self, clips: Tensor) -> Tensor:
         """Return the same as `_columns`; long clips are computed in pieces that overlap."""
@@ -320,8 +337,12 @@ class EarmarkCNN(Network):
         The last frame is repeated until the last column is full: what a convolution pads with,
         zero, is a frame of average loudness, which after silence looks like a bang.
         """
-        x = functional.pad(clips, (0, -clips.shape[-1] % self.STRIDE), mode="replicate")
-        x = x.unsqueeze(1)
+        missing = -clips.shape[-1] % self.STRIDE
+        return self.columns(functional.pad(clips, (0, missing), mode="replicate"))
+
+    def columns(self, clips: Tensor) -> Tensor:
+        """Return columns, [n, channels, frames / 16], of clips whose last column is full."""
+        x = clips.unsqueeze(1)
         for number, block in enumerate(self.blocks):
             x = block(self.block_dropout(self.halve(x)) if number else x)
         return x.mean(dim=2)

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from core.audio.types import Recording
 from core.model import bundle as bundles
 from core.model.bundle import DEFAULT_BUNDLE, Bundle, Pooling
-from core.model.logmel import FLOOR, log_mel
+from core.model.conversion import load_network
+from core.model.logmel import log_mel
+from core.model.windows import window_starts
+from core.settings import settings
 
 
 @dataclass(frozen=True)
@@ -47,19 +50,18 @@ class Prediction:
 class Predictor:
     """A bundle ready to predict. One object may be shared by threads."""
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
         """Load the network of a bundle.
 
+        Args:
+            bundle: The model.
+            threads: That one pass of the network uses; by default what the settings say.
+
         Raises:
-            BundleError: Its weights do not fit the rest.
+            BundleError: Its network does not fit the rest.
         """
-        import torch  # takes seconds, which whoever only names these types need not wait for
-
-        from core.model.networks import fuse_batch_norm
-
         self.bundle = bundle
-        network = fuse_batch_norm(bundle.network())
-        self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network = load_network(bundle, threads or settings().threads)
 
     @classmethod
     def from_folder(cls, folder: Path = DEFAULT_BUNDLE) -> Self:
@@ -102,15 +104,13 @@ class Predictor:
         Raises:
             ValueError: A recording has another rate.
         """
-        import torch
-
+        if not recordings:
+            return []
         log_mels = [self.log_mel(recording) for recording in recordings]
-        scaled = [torch.from_numpy(self._fill_window(self.bundle.scaler(x))) for x in log_mels]
-        with torch.inference_mode():
-            scores = self._network.score(scaled) if scaled else []
+        scores = self._network.score([self.bundle.network_input(frames) for frames in log_mels])
         return [
-            self._prediction(window.logits.numpy(), window.embedding.numpy(), frames, top)
-            for window, frames in zip(scores, log_mels, strict=True)
+            self._prediction(clip.logits, clip.embedding, frames, top)
+            for clip, frames in zip(scores, log_mels, strict=True)
         ]
 
     def log_mel(self, recording: Recording) -> NDArray[np.float32]:
@@ -122,14 +122,6 @@ class Predictor:
         if recording.rate != self.rate:
             raise ValueError(f"This model takes sound at {self.rate} Hz, not {recording.rate} Hz.")
         return log_mel(recording.samples, self.bundle.front_end)
-
-    def _fill_window(self, scaled: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Pad a recording shorter than one window with scaled digital silence, at its end."""
-        missing = self._network.window - scaled.shape[1]
-        if missing <= 0:
-            return scaled
-        silence = self.bundle.scaler(np.full((scaled.shape[0], missing), FLOOR, np.float32))
-        return np.concatenate([scaled, silence], axis=1)
 
     def _prediction(
         self,
@@ -161,19 +153,12 @@ class Predictor:
 
     def _window_times(self, frames: int) -> NDArray[np.float32]:
         """Return start and end of each window in seconds, [windows, 2]."""
-        window = self._network.window
-        starts = np.array(self._network.window_starts(max(frames, window)))
+        window = self.bundle.window
+        starts = np.array(window_starts(frames, window, self.bundle.hop))
         ends = np.minimum(starts + window, max(frames - 1, 1))
         times = np.stack([starts, ends], axis=1).astype(np.float32)
         seconds: NDArray[np.float32] = self.bundle.front_end.seconds(1) * times
         return seconds
-
-
-def limit_network_threads() -> None:
-    """Let the network use one thread: several recordings at once are faster so than one."""
-    import torch
-
-    torch.set_num_threads(1)
 
 
 def pool(logits: NDArray[np.float32], pooling: Pooling) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ import json
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 
 from core.audio.errors import AudioError
@@ -15,7 +15,7 @@ from core.audio.types import AudioLimits
 from core.events.types import ModelRef
 from core.freesound.previews import PreviewReader
 from core.freesound.types import FreesoundSound
-from core.model.predictor import Predictor, limit_network_threads
+from core.model.predictor import Predictor
 from core.pipeline.analysis import Analysis, from_prediction
 from core.pipeline.errors import AnalysisError, SourceError, SourceUnavailable
 from core.pipeline.sources import FreesoundItem
@@ -64,7 +64,7 @@ class BackfillTask:
                 "model": self.model.model_dump(mode="json"),
                 "api": self.api,
                 "preview_hosts": self.preview_hosts,
-                "limits": {"seconds": self.limits.seconds, "megabytes": self.limits.megabytes},
+                "limits": asdict(self.limits),
                 "sounds": [sound.model_dump(mode="json") for sound in self.sounds],
             }
         )
@@ -172,7 +172,6 @@ def _skipped(item: FreesoundItem, reason: ItemError) -> BackfillResult:
 @lru_cache(maxsize=1)
 def _load_predictor(model: ModelRef, settings: Settings) -> Predictor:
     """Return the loaded model: the default one is here, any other in the workspace's registry."""
-    limit_network_threads()
     default = load_default_bundle()
     if model.fingerprint == default.fingerprint:
         return Predictor(default)

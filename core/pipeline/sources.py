@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+from core.audio.detect import HEAD_BYTES, error_of_head
+from core.audio.errors import AudioError, NotAudio
 from core.audio.metadata import embedded_metadata
 from core.audio.types import AUDIO_SUFFIXES
 from core.events.types import Sound, iso
@@ -27,6 +29,13 @@ MAX_NAME_LENGTH = 80
 MAX_TITLE_LENGTH, MAX_DESCRIPTION_LENGTH, MAX_TAGS = 512, 5000, 60
 HASH_BLOCK = 1 << 20
 SQLITE_INTEGER_LIMIT = 1 << 63
+
+
+REPORTED_SUFFIXES = AUDIO_SUFFIXES | set(
+    "|ac3|amr|ape|dff|dsf|dts|gsm|mid|midi|mpc|ra|sd2|sds|snd|spx|tta|voc|wma".split("|")
+)
+"""Suffixes, and none at all, of files that people take for sounds: each is listed, if only as
+unusable. Files with others are listed if they are sounds."""
 
 
 class SourceItem(Protocol):
@@ -121,13 +130,15 @@ class FileItem:
             source=self.source,
             author=embedded.get("artist", ""),
             license=embedded.get("license", "") or embedded.get("copyright", ""),
-            description=embedded.get("comment", ""),
-            created=_modified(self.path),
+            description=embedded.get("comment", "") or embedded.get("description", ""),
+            created=_recorded(embedded) or _modified(self.path),
         )
 
 
 class FolderSource:
     """The audio files in a folder and its subfolders, in order of their names.
+
+    A file without an audio suffix is looked into: it is listed if it is a sound.
 
     Sound ids are the SHA-256 of the content: a file that is renamed or copied is the same sound.
     """
@@ -165,39 +176,45 @@ class FolderSource:
 
     def files(self) -> list[Path]:
         """Return the files with an audio suffix that are not hidden, in order of name."""
-        paths = (
-            path
-            for path in self.folder.rglob("*")
-            if path.suffix.lower().lstrip(".") in AUDIO_SUFFIXES
-        )
-        return sorted(path for path in paths if path.is_file() and not self._is_hidden(path))
+        return [path for path in self._all_files() if _suffix(path) in AUDIO_SUFFIXES]
 
     def items(self) -> Iterator[FileItem | UnusableItem]:
         """List the files; of several with the same content, the first."""
         listed: set[str] = set()
-        for path in self.files():
+        for path in self._all_files():
             item = self._identify(path)
             if isinstance(item, UnusableItem):
                 yield item
-            elif item.sound_id not in listed:
+            elif item and item.sound_id not in listed:
                 listed.add(item.sound_id)
                 yield item
+
+    def _all_files(self) -> list[Path]:
+        paths = self.folder.rglob("*")
+        return sorted(path for path in paths if path.is_file() and not self._is_hidden(path))
 
     def _is_hidden(self, path: Path) -> bool:
         if self._exclude is not None and path.is_relative_to(self._exclude):
             return True
         return any(part.startswith(".") for part in path.relative_to(self.folder).parts)
 
-    def _identify(self, path: Path) -> FileItem | UnusableItem:
+    def _identify(self, path: Path) -> FileItem | UnusableItem | None:
+        """Return the sound in a file; None for a file that nobody takes for a sound."""
+        suffix = _suffix(path)
         name = _printable(path.relative_to(self.folder))
         try:
             facts = path.stat()
+            error = None if suffix in AUDIO_SUFFIXES else _error_of(path, name)
+            if error and suffix not in REPORTED_SUFFIXES and isinstance(error, NotAudio):
+                return None
+            if error:
+                return UnusableItem(name, str(error))
             if facts.st_size > self._max_bytes:
                 size, limit = f"{facts.st_size / 1e6:.0f} MB", f"{self._max_bytes / 1e6:g} MB"
                 return UnusableItem(name, f"{name} is {size}; the limit is {limit}.")
             sound_id = self._sound_id(path, facts)
-        except OSError as error:
-            return UnusableItem(name, f"{name} cannot be read: {error.strerror}.")
+        except OSError as failure:
+            return UnusableItem(name, f"{name} cannot be read: {failure.strerror}.")
         return FileItem(name, sound_id, path, self.name)
 
     def _sound_id(self, path: Path, facts: os.stat_result) -> str:
@@ -301,9 +318,25 @@ class FreesoundSource:
                 yield FreesoundItem(row, self.client)
 
 
+def _suffix(path: Path) -> str:
+    return path.suffix.lower().lstrip(".")
+
+
 def _printable(path: Path) -> str:
     """Return a path as text; a file system may hold names that are not UTF-8."""
     return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
+
+
+def _error_of(path: Path, name: str) -> AudioError | None:
+    """Return the error of a file that is no sound by its beginning; None where it may be one."""
+    with path.open("rb") as file:
+        return error_of_head(file.read(HEAD_BYTES), name)
+
+
+def _recorded(embedded: dict[str, str]) -> str:
+    """Return the time of recording that the file itself names; empty where it names none."""
+    recorded = embedded.get("recorded")
+    return iso(datetime.fromisoformat(recorded)) if recorded else ""
 
 
 def _modified(path: Path) -> str:

@@ -6,10 +6,10 @@ from typing import NotRequired, TypedDict, Unpack
 import numpy as np
 import torch
 
-from core.model import bundle as bundles
 from core.model.bundle import Bundle, Calibration, Scaler
 from core.model.metrics import BundleMetrics
 from core.model.networks import Network, PrototypeCNN
+from core.model.saving import save_bundle
 
 torch.set_num_threads(1)  # threads cost more than these networks do
 
@@ -32,7 +32,7 @@ METRICS: BundleMetrics = {
 
 
 class Parts(TypedDict):
-    """The arguments of `bundles.save`."""
+    """The arguments of `save_bundle`."""
 
     description: dict[str, object]
     weights: dict[str, torch.Tensor]
@@ -44,7 +44,7 @@ class Parts(TypedDict):
 
 
 class ChangedParts(TypedDict, total=False):
-    """The arguments of `bundles.save` that a test changes."""
+    """The arguments of `save_bundle` that a test changes."""
 
     description: dict[str, object]
     weights: dict[str, torch.Tensor]
@@ -70,7 +70,7 @@ def with_batch_statistics(network: Network) -> Network:
 
 
 def parts() -> Parts:
-    """Return parts for `bundles.save` that fit each other."""
+    """Return parts for `save_bundle` that fit each other."""
     bands = np.linspace(0, 1, 96, dtype=np.float32)
     return {
         "description": DESCRIPTION,
@@ -88,4 +88,4 @@ def parts() -> Parts:
 
 def saved(folder: Path, **changed: Unpack[ChangedParts]) -> Bundle:
     """Write the tiny bundle, with some parts changed."""
-    return bundles.save(folder, **(parts() | changed))
+    return save_bundle(folder, **(parts() | changed))

@@ -48,6 +48,7 @@ def encoded(
     container: str = "ipod",
     codec: str = "aac",
     codec_options: dict[str, str] | None = None,
+    metadata: dict[str, str] | None = None,
     **options: str,
 ) -> bytes:
     """Return float32 [n, channels] as a file of FFmpeg's; `options` go to the muxer."""
@@ -55,6 +56,7 @@ def encoded(
 
     out = BytesIO()
     with av.open(out, "w", format=container, options=options) as file:
+        file.metadata.update(metadata or {})
         layout = {1: "mono", 2: "stereo", 6: "5.1"}[samples.shape[1]]
         stream = file.add_stream(codec, rate=rate, layout=layout, options=codec_options)
         planes = np.ascontiguousarray(samples.T)
@@ -150,3 +152,41 @@ def png() -> bytes:
     head = struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)
     chunks = chunk(b"IHDR", head), chunk(b"IDAT", zlib.compress(b"\0\0")), chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def with_number(data: bytes, at: int, number_format: str, number: int) -> bytes:
+    """Return a file with another number at an offset; the format is of `struct`."""
+    changed = bytearray(data)
+    struct.pack_into(number_format, changed, at, number)
+    return bytes(changed)
+
+
+def id3_tag(content_bytes: int = 60, padding: int = 0) -> bytes:
+    """Return an ID3v2.3 tag with one title, and zeros behind it that its size does not count."""
+    size = bytes([0, 0, content_bytes >> 7, content_bytes & 127])
+    title = b"TIT2" + struct.pack(">IH", content_bytes - 10, 0)
+    return b"ID3\3\0\0" + size + title + bytes(content_bytes - 10) + bytes(padding)
+
+
+def silent_vorbis_bomb(seconds: float) -> bytes:
+    """Return silence in 64 channels at 192 kHz: small as a file, large when decoded."""
+    return written(np.zeros((round(seconds * 192_000), 64), np.float32), 192_000, "OGG", "VORBIS")
+
+
+def wav_with_info(texts: dict[bytes, bytes]) -> bytes:
+    """Return a second of WAV with a LIST INFO chunk of these entries."""
+    body = b"INFO"
+    for name, text in texts.items():
+        body += name + struct.pack("<I", len(text)) + text + bytes(len(text) % 2)
+    return _with_chunk(written(tone()), b"LIST", body)
+
+
+def wav_with_bext(date: bytes, time: bytes) -> bytes:
+    """Return a second of Broadcast WAV of this origination date and time (EBU 3285)."""
+    body = bytes(320) + date.ljust(10, b"\0") + time.ljust(8, b"\0") + bytes(264)
+    return _with_chunk(written(tone()), b"bext", body)
+
+
+def _with_chunk(data: bytes, name: bytes, body: bytes) -> bytes:
+    chunk = name + struct.pack("<I", len(body)) + body
+    return with_number(data[:12] + chunk + data[12:], 4, "<I", len(data) + len(chunk) - 8)

@@ -10,6 +10,7 @@ import os
 import re
 import tempfile
 import uuid
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,6 +28,8 @@ FINGERPRINT = re.compile(r"fingerprint ([0-9a-f]{64})")
 METRIC_NAME = re.compile(r"[a-z][a-z0-9_]*")
 """The client turns anything else into something else on the way back."""
 MODEL_CARD = "README.md"
+_WITH_NETWORK = f" with {bundles.NETWORK}"
+"""In the description of a version that has it."""
 
 
 class SharedModels:
@@ -46,7 +49,9 @@ class SharedModels:
             project = self._shared.project()
             known = sorted(project.list_models(bundle.name), key=lambda model: model.version)
             for model in known:
-                if _fingerprint(model) == bundle.fingerprint and self._is_complete(project, model):
+                if _fingerprint(model) == bundle.fingerprint and self._is_complete(
+                    project, model, bundles.files(bundle.folder)
+                ):
                     return bundle_ref(bundle, model.version)
             first = known[-1].version + 1 if known else 1
             version = self._claim_version(project, bundle.name, first)
@@ -84,7 +89,7 @@ class SharedModels:
         for model in known:
             fingerprint = _fingerprint(model)
             matches = version in ("best", "latest", model.version)
-            if fingerprint and matches and self._is_complete(project, model):
+            if fingerprint and matches and self._is_complete(project, model, _files(model)):
                 return ModelRef(name=name, version=model.version, fingerprint=fingerprint)
         registry = f"The registry of {self._shared.account.project}"
         raise ModelNotFound(f"{registry} has no such version of the model {name}: {version}.")
@@ -116,7 +121,7 @@ class SharedModels:
                 raise StorageError(reason) from error
             try:
                 project.save_model(model, folder)
-                if not self._is_complete(project, model):
+                if not self._is_complete(project, model, bundles.files(folder)):
                     raise Unavailable(
                         "Hopsworks registered a model without all of its files; it is taken out "
                         "again."
@@ -126,13 +131,15 @@ class SharedModels:
                     project.delete_model(bundle.name, version)
                 raise
 
-    def _is_complete(self, project: Project, model: RegisteredModel) -> bool:
+    def _is_complete(
+        self, project: Project, model: RegisteredModel, files: Collection[str]
+    ) -> bool:
         """Return True if all files of a version are there: a failed save may leave it without."""
         try:
             names = project.list_names(f"Models/{model.name}/{model.version}/Files")
         except NotFound:
             return False
-        return set(bundles.FILES) <= set(names)
+        return set(files) <= set(names)
 
     def _download(self, model: ModelRef) -> Path:
         """Download a version; it takes its place only when every byte is right."""
@@ -184,7 +191,8 @@ def _described(bundle: Bundle, version: int) -> RegisteredModel:
     }
     description = (
         f"{bundle.architecture}, {len(bundle.vocabulary)} tags; "
-        f"Earmark bundle, fingerprint {bundle.fingerprint}"
+        f"Earmark bundle{_WITH_NETWORK * (bundles.NETWORK in bundles.files(bundle.folder))}, "
+        f"fingerprint {bundle.fingerprint}"
     )
     return RegisteredModel(bundle.name, version, metrics, description)
 
@@ -193,6 +201,11 @@ def _fingerprint(model: RegisteredModel) -> str:
     """Return the fingerprint in a version's description, or ""."""
     match = FINGERPRINT.search(model.description)
     return match[1] if match else ""
+
+
+def _files(model: RegisteredModel) -> tuple[str, ...]:
+    """Return the files that a version must have: those of version 0.1 came without model.onnx."""
+    return bundles.FILES if _WITH_NETWORK in model.description else bundles.NEEDED_FILES
 
 
 def _replace(folder: Path, new: Path, older: Path) -> None:

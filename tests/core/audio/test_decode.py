@@ -23,6 +23,7 @@ from core.audio.errors import (
     NotAudio,
     TooLarge,
     TooLong,
+    TooManySamples,
     TruncatedAudio,
     UnsupportedAudio,
 )
@@ -428,7 +429,7 @@ LYING_HEADERS = {
     "FLAC that claims the most there is": (flac_claiming((1 << 36) - 1), TooLong),
     "FLAC that claims nine minutes": (flac_claiming(44_100 * 540), TruncatedAudio),
     "FLAC that claims two seconds": (flac_claiming(88_200), TruncatedAudio),
-    "FLAC that claims eight channels": (flac_claiming(44_100 * 540, channels=8), TruncatedAudio),
+    "FLAC that claims eight channels": (flac_claiming(44_100 * 540, channels=8), TooManySamples),
     "FLAC of 1 Hz": (flac_claiming(44_100, rate=1), AbsurdHeader),
     "FLAC of a million Hz": (flac_claiming(44_100, rate=1_048_575), AbsurdHeader),
     "WAV that claims 4 GB": (wav(PCM, claimed=4_000_000_000), TruncatedAudio),

@@ -24,7 +24,7 @@ from core.audio.part import Quantizer
 from core.audio.trim import trim
 from core.audio.types import AudioLimits
 from core.publishing.form import check_file_name
-from tests.helpers.sound_files import encoded, float_wav, tone, wav, written
+from tests.helpers.sound_files import encoded, float_wav, tone, wav, wav_with_info, written
 
 NATIVE = {"PCM_24": "int32", "PCM_32": "int32", "FLOAT": "float32", "DOUBLE": "float64"}
 KEPT = [
@@ -363,3 +363,9 @@ def test_the_part_has_a_name_that_says_what_it_is(name, part):
 
 def test_an_aif_stays_an_aif():
     assert trim(written(tone(), container="AIFF"), "rain.aif", 0.1, 0.6).file_name.endswith(".aif")
+
+
+def test_a_title_that_is_not_utf8_stays_right_in_the_part():
+    data = wav_with_info({b"INAM": "Möwe".encode("cp1252"), b"IART": b"Ada"})
+    with soundfile.SoundFile(BytesIO(trim(data, "a.wav", 0.1, 0.6).data)) as file:
+        assert (file.title, file.artist) == ("Möwe", "Ada")

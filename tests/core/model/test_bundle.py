@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from core.model import bundle as bundles
-from core.model.bundle import DEFAULT_BUNDLE, FILES, Calibration, Scaler
+from core.model.bundle import DEFAULT_BUNDLE, FILES, NEEDED_FILES, NETWORK, Calibration, Scaler
 from core.model.errors import BundleError, IncompleteBundle, InvalidBundle, UnwritableBundle
 from core.model.logmel import COALA
+from core.model.onnx_format import has_external_data
 from core.model.predictor import Predictor
 from tests.helpers.small_bundle import DESCRIPTION, METRICS, TAGS, parts, saved, tiny_network
 
@@ -24,7 +25,7 @@ FORMER_BUNDLES = Path(__file__).parents[2] / "data" / "version_0_1"
 def refusal(folder: Path, kind: type[BundleError] = InvalidBundle) -> str:
     """Load the folder and return the error: one sentence that names the folder or the part."""
     with pytest.raises(kind) as caught:
-        Predictor.from_folder(folder)
+        Predictor.from_folder(folder).bundle.network()
     sentence = str(caught.value)
     assert sentence.endswith(".")
     assert "\n" not in sentence
@@ -80,9 +81,9 @@ def test_a_loaded_network_gives_the_answers_of_the_saved_one(folder):
     torch.testing.assert_close(network(patches).logits, expected, atol=0.01, rtol=0.01)  # halves
 
 
-def test_a_bundle_is_six_plain_files_and_no_pickle(folder):
+def test_a_bundle_is_seven_plain_files_and_no_pickle(folder):
     assert {path.name for path in folder.iterdir()} == set(FILES)
-    assert {path.suffix for path in folder.iterdir()} == {".json", ".safetensors"}
+    assert {path.suffix for path in folder.iterdir()} == {".json", ".safetensors", ".onnx"}
 
 
 def test_a_scaler_of_one_number_for_all_bands_does_too(tmp_path):
@@ -121,7 +122,7 @@ def test_extreme_logits_are_still_probabilities():
 # --- Damage
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", NEEDED_FILES)
 def test_a_missing_file_is_named(folder, name):
     (folder / name).unlink()
 
@@ -414,9 +415,12 @@ def test_the_default_model_is_small_and_holds_no_pickle():
     files = [path for path in DEFAULT_BUNDLE.iterdir() if path.is_file()]
 
     assert {path.name for path in files} == set(FILES)
-    assert sum(path.stat().st_size for path in files) <= 6_000_000
+    assert sum(path.stat().st_size for path in files) <= 7_000_000
     for path in files:
         start = path.read_bytes()[:16].lstrip()
+        if path.name == NETWORK:
+            assert not has_external_data(path.read_bytes())
+            continue
         opening = start if path.suffix == ".json" else start[8:]
         assert opening.startswith(b"{"), path.name
 

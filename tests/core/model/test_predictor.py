@@ -137,9 +137,7 @@ def test_the_windows_cover_the_whole_clip_without_gaps(predictor, seconds):
     assert ends[-1] == pytest.approx(seconds, abs=HOP_S)
     assert (starts[1:] <= ends[:-1]).all()
     assert (np.diff(starts) > 0).all()
-    np.testing.assert_allclose(
-        ends[:-1] - starts[:-1], predictor.bundle.network().window * HOP_S, rtol=1e-4
-    )
+    np.testing.assert_allclose(ends[:-1] - starts[:-1], predictor.bundle.window * HOP_S, rtol=1e-4)
 
 
 @pytest.mark.parametrize(

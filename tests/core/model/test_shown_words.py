@@ -12,6 +12,7 @@ from core.audio.types import AudioFacts, Recording
 from core.model import bundle as bundles
 from core.model.errors import BundleError
 from core.model.predictor import Predictor
+from core.model.saving import save_bundle
 from core.tags import REAL_WORDS, STOP_WORDS, clean, display_tags
 from tests.helpers.small_bundle import parts
 
@@ -65,7 +66,7 @@ def test_the_real_vocabulary_is_shown_without_stumps_and_without_doubles():
 
 
 def test_a_bundle_keeps_the_spelling_of_its_data_beside_the_words_to_show(given, tmp_path):
-    loaded = bundles.load(bundles.save(tmp_path / "tiny", **given).folder)
+    loaded = bundles.load(save_bundle(tmp_path / "tiny", **given).folder)
     assert loaded.vocabulary[0] == "hiss"
     assert loaded.spelled[0] == "his"
     assert loaded.vocabulary[1:] == loaded.spelled[1:]
@@ -74,14 +75,14 @@ def test_a_bundle_keeps_the_spelling_of_its_data_beside_the_words_to_show(given,
 
 
 def test_a_bundle_of_real_words_says_nothing_twice(tmp_path):
-    bundles.save(tmp_path / "tiny", **parts())
+    save_bundle(tmp_path / "tiny", **parts())
     assert "shown" not in json.loads((tmp_path / "tiny" / "id2tag.json").read_text())
     loaded = bundles.load(tmp_path / "tiny")
     assert loaded.spelled == loaded.vocabulary
 
 
 def test_predictions_are_in_real_words(given, tmp_path):
-    predictor = Predictor(bundles.save(tmp_path / "tiny", **given))
+    predictor = Predictor(save_bundle(tmp_path / "tiny", **given))
     facts = AudioFacts("WAV", 22_000, 1, 1.0)
     silence = Recording("a.wav", facts, np.zeros(22_000, np.float32), 22_000)
     predicted_tags = {score.tag for score in predictor.predict(silence, top=99).top}
@@ -104,7 +105,7 @@ def test_predictions_are_in_real_words(given, tmp_path):
     ],
 )
 def test_words_to_show_that_make_no_sense_are_refused(given, tmp_path, shown):
-    folder = bundles.save(tmp_path / "tiny", **given).folder
+    folder = save_bundle(tmp_path / "tiny", **given).folder
     stored = json.loads((folder / "id2tag.json").read_text())
     if shown == {"0": "SECOND"}:
         shown = {"0": stored["1"]}

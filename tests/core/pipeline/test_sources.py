@@ -1,5 +1,6 @@
 import os
 import shutil
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -7,6 +8,8 @@ import soundfile
 
 from core.pipeline.errors import SourceError
 from core.pipeline.sources import FolderSource, UnusableItem
+from tests.helpers.sound_files import encoded, wav_with_bext, wav_with_info, written
+from tests.helpers.sound_files import tone as tone_samples
 
 
 def tone(path, pitch: int = 0, **tags: str):
@@ -125,3 +128,80 @@ def test_an_unchanged_file_is_known_without_being_readable(tmp_path, workspace):
     os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
     (again,) = listed(tmp_path, workspace)
     assert again.sound_id == first.sound_id
+
+
+def described(path, data):
+    path.write_bytes(data)
+    (item,) = FolderSource(path.parent).items()
+    return item.describe(item.read())
+
+
+@pytest.mark.parametrize("suffix", ["", ".mp2", ".w64", ".3gp", ".recording"])
+def test_a_sound_is_listed_whatever_its_suffix(tmp_path, workspace, suffix):
+    (tmp_path / f"sound{suffix}").write_bytes(written(tone_samples(), container="W64"))
+    (item,) = listed(tmp_path, workspace)
+    assert item.name == f"sound{suffix}"
+
+
+@pytest.mark.parametrize("suffix", ["", ".wma", ".amr", ".sds"])
+def test_what_people_take_for_a_sound_and_cannot_be_read_is_listed_with_the_reason(
+    tmp_path, workspace, suffix
+):
+    (tmp_path / f"sound{suffix}").write_bytes(bytes.fromhex("f07e0001") + bytes(600))
+    (item,) = listed(tmp_path, workspace)
+    assert isinstance(item, UnusableItem)
+    assert item.reason.startswith(f"sound{suffix} is not a sound file")
+
+
+def test_files_that_nobody_takes_for_sounds_are_left_out_without_a_word(tmp_path, workspace):
+    for name in ("notes.txt", "cover.jpg", "index.sqlite", "index.sqlite-wal", "project.rpp"):
+        (tmp_path / name).write_bytes(b"something else" * 100)
+    assert listed(tmp_path, workspace) == []
+
+
+@pytest.mark.parametrize(
+    ("raw", "title"),
+    [
+        ("Möwe".encode("cp1252"), "Möwe"),
+        ("Möwe".encode(), "Möwe"),
+        ("Дождь в лесу".encode("cp1251"), "Дождь в лесу"),
+        ("カラスの声".encode("cp932"), "カラスの声"),
+    ],
+)
+def test_titles_of_any_encoding_are_read(tmp_path, raw, title):
+    sound = described(tmp_path / "a.wav", wav_with_info({b"INAM": raw, b"ICOP": b"CC0"}))
+    assert (sound.title, sound.license) == (title, "CC0")
+
+
+@pytest.mark.parametrize("container", ["m4a", "wv"])
+def test_tags_are_read_from_files_that_libsndfile_does_not_read(tmp_path, container):
+    kind = {"m4a": ("ipod", "aac"), "wv": ("wv", "wavpack")}[container]
+    tags = {"title": "Möwe 雨", "artist": "Ada", "copyright": "CC0"}
+    data = encoded(tone_samples(), 44_100, *kind, metadata=tags)
+    sound = described(tmp_path / f"a.{container}", data)
+    assert (sound.title, sound.author, sound.license) == ("Möwe 雨", "Ada", "CC0")
+
+
+RECORDED = {
+    "bext": (wav_with_bext(b"2024-05-01", b"10:00:00"), "2024-05-01T10:00:00.000000Z"),
+    "bext with other signs": (
+        wav_with_bext(b"2024:05:01", b"10-00-00"),
+        "2024-05-01T00:00:00.000000Z",
+    ),
+    "ICRD": (wav_with_info({b"ICRD": b"2024-05-01"}), "2024-05-01T00:00:00.000000Z"),
+    "creation_time": (
+        encoded(tone_samples(), metadata={"creation_time": "2024-05-01T10:00:00Z"}),
+        "2024-05-01T10:00:00.000000Z",
+    ),
+}
+
+
+@pytest.mark.parametrize(("data", "created"), RECORDED.values(), ids=RECORDED.keys())
+def test_the_time_of_recording_comes_from_inside_the_file(tmp_path, data, created):
+    assert described(tmp_path / "a.wav", data).created == created
+
+
+@pytest.mark.parametrize("date", [b"0000-00-00", b"2024", b"1970-01-01", b"2999-01-01", b"soon"])
+def test_a_date_that_is_none_leaves_the_files_own(tmp_path, date):
+    sound = described(tmp_path / "a.wav", wav_with_info({b"ICRD": date}))
+    assert sound.created[:4] == str(datetime.now(UTC).year)
