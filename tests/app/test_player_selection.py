@@ -121,11 +121,11 @@ def address(media, tmp_path_factory):
 def page(chromium, address):
     context = chromium.new_context(viewport={"width": 1100, "height": 800}, has_touch=True)
     page = context.new_page()
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(90_000)
     page.problems = []
     page.on("pageerror", lambda error: page.problems.append(str(error)))
     page.goto(address)
-    expect(page.get_by_text("part: None")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("part: None")).to_be_visible(timeout=90_000)
     yield page
     assert page.problems == []
     context.close()
@@ -152,7 +152,7 @@ def drag(page, start: float, end: float) -> None:
 def part(page) -> tuple[float, float]:
     """What Python was told."""
     line = page.get_by_text(re.compile(r"^part: \("))
-    expect(line).to_be_visible(timeout=30_000)
+    expect(line).to_be_visible(timeout=90_000)
     first, second = re.findall(r"[0-9.]+", line.inner_text())
     return float(first), float(second)
 
@@ -181,7 +181,7 @@ def test_a_part_is_drawn_over_the_picture_and_a_double_click_takes_it_back(page)
     drag(page, 0.6, 0.2)
     assert part(page) == (pytest.approx(2, abs=0.05), pytest.approx(6, abs=0.05))
     page.mouse.dblclick(*middle(page, 0.8))
-    expect(page.get_by_text("part: None")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("part: None")).to_be_visible(timeout=90_000)
     expect(page.locator(".summary")).to_contain_text("Whole sound")
 
 
@@ -197,11 +197,11 @@ def test_the_handles_are_sliders_that_the_keyboard_moves(page):
     page.keyboard.press("PageDown")
     page.keyboard.press("ArrowLeft")
     expect(end).to_have_attribute("aria-valuenow", "8.90")
-    expect(page.get_by_text("part: (1.3, 8.9)")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("part: (1.3, 8.9)")).to_be_visible(timeout=90_000)
     page.keyboard.press("Home")
     expect(end).to_have_attribute("aria-valuetext", "1.40 seconds")
     page.keyboard.press("Escape")
-    expect(page.get_by_text("part: None")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("part: None")).to_be_visible(timeout=90_000)
 
 
 @pytest.mark.browser
@@ -260,10 +260,10 @@ def test_a_part_from_python_is_where_the_handles_start_and_a_new_start_begins_an
     drag(page, 0.5, 0.9)
     assert part(page)[0] == pytest.approx(5, abs=0.05)
     page.get_by_text("Start with a part").click()
-    expect(page.get_by_text("part: (2.0, 4.0)")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("part: (2.0, 4.0)")).to_be_visible(timeout=90_000)
     expect(handle(page, "Start")).to_have_attribute("aria-valuenow", "2.00")
     page.get_by_role("button", name="Whole sound").click()
-    expect(page.get_by_text("part: None")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("part: None")).to_be_visible(timeout=90_000)
 
 
 @pytest.mark.browser

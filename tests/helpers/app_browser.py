@@ -13,7 +13,7 @@ CHROMIUM_FLAGS = (
     "--disable-component-update --disable-sync --use-fake-device-for-media-stream "
     "--use-fake-ui-for-media-stream --autoplay-policy=no-user-gesture-required"
 ).split()
-TIMEOUT_MS = 30_000
+TIMEOUT_MS = 90_000
 """For two busy cores; nothing here measures time."""
 LOCAL = re.compile(r"(http|ws)://(localhost|127\.0\.0\.1)[:/]|data:|blob:")
 
