@@ -77,7 +77,6 @@ def show(title: str, timings: dict[str, Timing]) -> None:
 
 def main() -> None:
     """Print a table for a ten-second stereo file and another for a five-second real clip."""
-    harness.limit_threads()
     predictor, librosa_predictor = Predictor.from_folder(), LibrosaPredictor.from_folder()
     with tempfile.TemporaryDirectory() as folder:
         stereo = measure(stereo_clip(Path(folder)), predictor, librosa_predictor)

@@ -23,7 +23,10 @@ ROOT = Path(__file__).parents[1]
 REAL_CLIPS = ROOT.parent / "shared" / "data" / "freesound-mini" / "audio"
 EXAMPLES = ROOT / "examples" / "sounds"
 CLIPS_VARIABLE = "BENCH_CLIPS"
-ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
+ONE_THREAD = {
+    "EARMARK_THREADS": "1",
+    **{f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "NUMBA")},
+}
 """Environment of a benchmark, so that more threads are used only where they are asked for."""
 
 console = Console(width=120, highlight=False)
@@ -70,13 +73,6 @@ def compare(
             if number >= warm_up:
                 milliseconds[name].append(1000 * (time.perf_counter() - started))
     return {name: Timing.of(values) for name, values in milliseconds.items()}
-
-
-def limit_threads() -> None:
-    """Keep torch to one thread as well; the environment keeps numpy, OpenMP and numba."""
-    import torch
-
-    torch.set_num_threads(1)
 
 
 def clip_folder() -> Path:
@@ -133,7 +129,7 @@ def joined(seconds: float, rate: int, first: int = 0) -> NDArray[np.float32]:
 
 def introduction() -> str:
     """Return lines that name the sounds and the machine."""
-    names = ("torch", "numpy", "librosa")
+    names = ("onnxruntime", "numpy", "librosa")
     libraries = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
     machine = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
     return (

@@ -65,11 +65,8 @@ _predictor: LibrosaPredictor
 
 
 def start_worker() -> None:
-    """Make this process a worker of a pool: everything loaded, one thread."""
-    import torch
-
+    """Make this process a worker of a pool, with everything loaded."""
     global _predictor
-    torch.set_num_threads(1)
     _predictor = LibrosaPredictor.from_folder()
 
 

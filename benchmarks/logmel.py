@@ -46,7 +46,6 @@ def first_calls() -> dict[str, Timing]:
 
 def main() -> None:
     """Print warm and first calls, and the largest difference of the results."""
-    harness.limit_threads()
     samples = harness.joined(SECONDS, COALA.rate)
     sides = {EARMARK: lambda: log_mel(samples), LIBROSA: lambda: librosa_log_mel(samples)}
     warm_title = f"logmel: {SECONDS:g} s at {COALA.rate:,} Hz, one thread"

@@ -26,7 +26,7 @@ def in_fresh_process(arguments: list[str], environment: dict[str, str]) -> Calla
 
 
 def main() -> None:
-    """Print seconds from start to exit, with as many threads as the machine gives."""
+    """Print seconds from start to exit, with the default numbers of threads."""
     sound = str(harness.five_second_clip())
     commands = {
         EARMARK: ["-m", "core", "tag", sound],

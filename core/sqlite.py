@@ -1,12 +1,14 @@
 """SQLite files that several threads and processes write to, with numbered migrations."""
 
 import logging
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sql
+import tenacity
 from sqlalchemy import Column, Connection, Integer, MetaData, Table, Text
 from sqlalchemy.dialects.sqlite import insert
 
@@ -138,8 +140,15 @@ def _log_migration(path: Path, component: str, before: int, after: int) -> None:
 
 def unreadable(path: Path, error: sql.exc.DatabaseError) -> DatabaseError:
     """Return the error for a file that SQLite cannot read."""
+    if error.orig and _is_busy(error.orig):
+        return DatabaseError(f"{path} is in use by another program; please try again.")
     reason = f"{path} is not a readable Earmark database ({error.orig})"
     return DatabaseError(f"{reason}; move it away or restore it.")
+
+
+def _is_busy(error: BaseException) -> bool:
+    """Return True for the error of a file that another connection has locked."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def newer_version(path: Path) -> DatabaseError:
@@ -161,8 +170,24 @@ def open_database(path: Path, component: str, tables: MetaData) -> Database:
 def _configure_connection(connection: Any, _record: Any) -> None:
     """Set up one connection. The driver's own BEGIN is switched off; `_begin` replaces it."""
     connection.isolation_level = None
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+    _use_wal(connection)
+    for pragma in ("synchronous = FULL", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+@tenacity.retry(
+    retry=tenacity.retry_if_exception(_is_busy),
+    wait=tenacity.wait_random(0, 0.05),
+    stop=tenacity.stop_after_delay(LOCK_TIMEOUT_S),
+    reraise=True,
+)
+def _use_wal(connection: Any) -> None:
+    """Put the file in WAL mode, which it keeps.
+
+    SQLite's own timeout does not cover this step: where several processes open a new file at once,
+    all but one of them may be refused.
+    """
+    connection.execute("PRAGMA journal_mode = WAL")
 
 
 def _begin(connection: Connection) -> None:

@@ -2,9 +2,10 @@
 
 import streamlit as st
 
-from app import state
+from app import services, state
 from app.clips import TriedClip
 from app.drafts import Draft
+from app.predictor import ActivePredictor
 from app.views.clip_analysis import TooManyClips, analyse_clip
 from app.views.clip_input import ClipFile, begun_draft, choose_clip
 from app.views.clip_result import clip_result
@@ -23,17 +24,20 @@ def main() -> None:
     file = choose_clip(draft)
     if file is None:
         return
+    active = services.predictor()
     try:
-        clip = analyse_clip(file.name, file.data)
+        clip = analyse_clip(file.name, file.data, active)
     except (AudioError, TooManyClips) as error:
         show_error(error)
         return
-    tags_and_publishing(file, clip, draft)
+    tags_and_publishing(file, clip, draft, active)
 
 
-def tags_and_publishing(file: ClipFile, clip: TriedClip, draft: Draft | None) -> None:
+def tags_and_publishing(
+    file: ClipFile, clip: TriedClip, draft: Draft | None, active: ActivePredictor
+) -> None:
     form = draft.form if draft and draft.data == file.data else {}
-    edit, part = clip_result(clip, file.name, form)
+    edit, part = clip_result(clip, file.name, form, active)
     if not file.publishable:
         return
     to_publish = ClipToPublish(clip, file.file_name, file.data, part)

@@ -7,8 +7,9 @@ from dataclasses import replace
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from app import state
+from app import services, state
 from app.clips import BatchClip
+from app.predictor import ActivePredictor
 from app.text import bullets, clock, plain, plural
 from app.views.clip_analysis import TooManyClips, analyse_clip, audio_limits, clip_key
 from app.views.errors import log_error, show_error
@@ -43,6 +44,7 @@ def analyse_files(files: Sequence[UploadedFile]) -> list[BatchClip]:
     keys = {file.file_id: clip_key(file.name, file.getvalue()) for file in files}
     missing = [file for file in files if keys[file.file_id] not in clips]
     if missing:
+        active = services.predictor()
         with st.container():
             bar = st.progress(0.0, text="Analysing ...")
             for done, file in enumerate(missing):
@@ -50,7 +52,7 @@ def analyse_files(files: Sequence[UploadedFile]) -> list[BatchClip]:
                 text = f"Analysing {plain(file.name)} ({count})"
                 bar.progress(done / len(missing), text=text)
                 try:
-                    clips[keys[file.file_id]] = _analyse(file.name, file.getvalue())
+                    clips[keys[file.file_id]] = _analyse(file.name, file.getvalue(), active)
                 except TooManyClips as error:
                     show_error(error)
                     left = plural(len(missing) - done, "file")
@@ -73,7 +75,7 @@ def show_problems(clips: Sequence[BatchClip]) -> None:
         st.markdown(bullets([plain(problem) for problem in problems]))
 
 
-def _analyse(name: str, data: bytes) -> BatchClip:
+def _analyse(name: str, data: bytes, active: ActivePredictor) -> BatchClip:
     """Analyse a file.
 
     Raises:
@@ -81,7 +83,7 @@ def _analyse(name: str, data: bytes) -> BatchClip:
     """
     row = BulkRow(name, (), "", "", "")
     try:
-        clip = analyse_clip(name, data)
+        clip = analyse_clip(name, data, active)
     except AudioError as error:
         log_error(error)
         return BatchClip(row, problem=str(error))

@@ -3,21 +3,33 @@
 import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 import streamlit as st
+from streamlit import runtime
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from app import auth, browser, services, state
+from app.analysis_queue import Report, Requester, Turn
 from app.clips import TriedClip
+from app.limits import Refusal
 from app.predictor import ActivePredictor
 from app.text import plural
+from core.audio.errors import AudioError
 from core.audio.types import AudioLimits
 from core.errors import EarmarkError
 from core.pipeline.analysis import Analysis, analyse_file
+from core.work import Checkpoint, WorkStopped, stop_after
 
 logger = logging.getLogger(__name__)
 
+Show = Callable[[str], None]
+"""Shows a text on the page in place of the one before."""
+
 MAX_REMEMBERED_CLIPS = 3
+MAX_REMEMBERED_REFUSALS = 20
 CLIPS_PER_ADDRESS = 10
 """So many times a visitor's limit per network address: a school has one for all its classes."""
 
@@ -28,7 +40,9 @@ class TooManyClips(EarmarkError):
 
 def clip_key(name: str, data: bytes) -> str:
     """Return the key that tells clips apart."""
-    return hashlib.sha256(name.encode() + data).hexdigest()
+    digest = hashlib.sha256(name.encode())
+    digest.update(data)
+    return digest.hexdigest()
 
 
 def audio_limits() -> AudioLimits:
@@ -36,27 +50,54 @@ def audio_limits() -> AudioLimits:
     settings = services.settings()
     limits = AudioLimits.from_settings(settings)
     if auth.viewer().is_visitor:
-        return AudioLimits(limits.seconds, min(limits.megabytes, settings.visitor_megabytes))
+        megabytes = min(limits.megabytes, settings.visitor_megabytes)
+        return replace(limits, megabytes=megabytes)
     return limits
 
 
-def analyse_clip(name: str, data: bytes) -> TriedClip:
+def requester() -> Requester:
+    """Return whose share of the server's time the viewer's clips use.
+
+    Visitors of one network address share what one person who is signed in has for themselves:
+    anybody can be any number of visitors.
+    """
+    person = auth.viewer().person
+    if person:
+        name = f"user {person.user_id}"
+        return Requester(name, name)
+    return Requester(f"address {st.context.ip_address}", f"browser {browser.browser_id()}")
+
+
+def analyse_clip(
+    name: str,
+    data: bytes,
+    active: ActivePredictor,
+    label: str = "Analysing ...",
+    show: Show | None = None,
+) -> TriedClip:
     """Analyse a clip; the session remembers the last ones.
 
     Args:
         name: What to call it.
         data: The file's bytes.
+        active: The model.
+        label: What to show while it is analysed.
+        show: Shows the label, or how long the queue is; by default with a spinner.
 
     Raises:
         AudioError: The file cannot be decoded.
+        WorkStopped: It takes too long.
         TooManyClips: The viewer is a visitor who has reached the limit.
     """
-    key, active = clip_key(name, data), services.predictor()
+    key, limits = clip_key(name, data), audio_limits()
     clip = state.tried_clips.get().get(key)
     if clip is None or clip.model != active.model or not _is_playable(clip):
-        _count_visitors_clip()
-        with st.spinner("Analysing ..."):
-            clip = _tried_clip(key, analyse(name, data, active, audio_limits(), _show_queue))
+        _raise_refusal(key, limits)
+        _count_visitors_clip(key)
+        with _remembered_outcome(key, limits), ExitStack() as spinner:
+            report = _page_report(label, show or _spinner_in(spinner))
+            analysis = analyse(name, data, active, limits, requester(), report)
+        clip = _tried_clip(key, analysis)
     others = {old: value for old, value in state.tried_clips.get().items() if old != key}
     remembered = [*others.items(), (key, clip)][-MAX_REMEMBERED_CLIPS:]
     state.tried_clips.set(dict(remembered))
@@ -68,27 +109,116 @@ def analyse(
     data: bytes,
     active: ActivePredictor,
     limits: AudioLimits,
-    on_queue: Callable[[int], None],
+    requester: Requester,
+    report: Report,
 ) -> Analysis:
-    """Analyse a file as soon as there is a free slot.
+    """Analyse a file in its turn.
 
     Args:
         name: What to call it.
         data: The file's bytes.
         active: The model.
-        limits: Longest sound and largest file that are accepted.
-        on_queue: Called with the number of those who wait, if there is a queue.
+        limits: Of what is accepted.
+        requester: Whose share of the server's time it uses.
+        report: Called with its place in the queue, 0 once it has been begun; it may raise.
 
     Raises:
         AudioError: The file cannot be decoded.
+        WorkStopped: It takes too long.
     """
-    with services.analysis_slots().slot(on_queue):
-        start = time.monotonic()
-        analysis = analyse_file(data, name, active.predictor, active.model, limits)
-    seconds, took = analysis.sound.seconds, time.monotonic() - start
-    sound_id = analysis.sound_id
-    logger.info("analyse sound=%s length_s=%.2f took_s=%.2f", sound_id, seconds, took)
+    start = time.monotonic()
+    try:
+        with services.analysis_queue().turn(requester, report) as turn:
+            checkpoint = _within_time(turn, name)
+            analysis = analyse_file(data, name, active.predictor, active.model, limits, checkpoint)
+            worked_s = turn.worked_s
+    except AudioError:
+        raise
+    except BaseException as end:
+        text = "analyse stopped bytes=%d took_s=%.2f reason=%s"
+        logger.info(text, len(data), time.monotonic() - start, _reason(end))
+        raise
+    facts = analysis.sound_id, analysis.sound.seconds, time.monotonic() - start, worked_s
+    logger.info("analyse sound=%s length_s=%.2f took_s=%.2f worked_s=%.2f", *facts)
     return analysis
+
+
+def _within_time(turn: Turn, name: str) -> Checkpoint:
+    """Return a turn's checkpoint that also ends work that takes too long."""
+    max_work_s = services.settings().max_work_seconds
+    check_time = stop_after(max_work_s, name, clock=lambda: turn.worked_s)
+
+    def checkpoint() -> None:
+        check_time()
+        turn.checkpoint()
+
+    return checkpoint
+
+
+def _reason(end: BaseException) -> str:
+    """Return for the log what has ended the work; Streamlit's own ways are no `Exception`."""
+    if isinstance(end, Exception):
+        return type(end).__name__
+    context = get_script_run_ctx(suppress_warning=True)
+    has_session = context is not None and runtime.exists()
+    if has_session and not runtime.get_instance().is_active_session(context.session_id):
+        return "person left"
+    return "page drawn again"
+
+
+def _page_report(label: str, show: Show) -> Report:
+    """Return a report that shows the place in the queue, or the label once it is reached.
+
+    It ends the run where the page was left or is drawn again.
+    """
+    shown = ""
+
+    def report(place: int) -> None:
+        nonlocal shown
+        state.end_superseded_run()
+        text = _queue_text(place) if place else label
+        if text != shown:
+            show(text)
+            shown = text
+
+    return report
+
+
+def _queue_text(place: int) -> str:
+    if place == 1:
+        return "The server is busy. Your clip is next ..."
+    return f"The server is busy. {plural(place - 1, 'clip')} before yours ..."
+
+
+def _spinner_in(stack: ExitStack) -> Show:
+    """Return a function that shows a text with a spinner, until the next one or the stack's end."""
+
+    def show(text: str) -> None:
+        stack.close()
+        stack.enter_context(st.spinner(text))
+
+    return show
+
+
+@contextmanager
+def _remembered_outcome(key: str, limits: AudioLimits) -> Iterator[None]:
+    """Remember a refusal; after an interruption the clip is not counted a second time."""
+    try:
+        yield
+    except (AudioError, WorkStopped) as error:
+        refusals = {old: value for old, value in state.refused_clips.get().items() if old != key}
+        refusals[key] = Refusal(limits, type(error), str(error))
+        state.refused_clips.set(dict([*refusals.items()][-MAX_REMEMBERED_REFUSALS:]))
+        state.counted_clips.set(state.counted_clips.get() - {key})
+        raise
+    state.counted_clips.set(state.counted_clips.get() - {key})
+
+
+def _raise_refusal(key: str, limits: AudioLimits) -> None:
+    """Raise the error of a clip that this session was refused under the same limits."""
+    refusal = state.refused_clips.get().get(key)
+    if refusal and refusal.limits == limits:
+        raise refusal.kind(refusal.reason)
 
 
 def _tried_clip(key: str, analysis: Analysis) -> TriedClip:
@@ -101,9 +231,13 @@ def _is_playable(clip: TriedClip) -> bool:
     return services.temporary_media().path(clip.audio) is not None
 
 
-def _count_visitors_clip() -> None:
-    """Raise `TooManyClips` for a visitor who has reached the limit; others have none."""
-    if not auth.viewer().is_visitor:
+def _count_visitors_clip(key: str) -> None:
+    """Count a visitor's clip, unless it was counted and then interrupted; others have no limit.
+
+    Raises:
+        TooManyClips: They have reached it.
+    """
+    if not auth.viewer().is_visitor or key in state.counted_clips.get():
         return
     limit = services.settings().visitor_uploads_an_hour
     limits = {
@@ -115,8 +249,4 @@ def _count_visitors_clip() -> None:
             f"Visitors can try {plural(limit, 'clip')} an hour. "
             "Sign in with Freesound, or come back later."
         )
-
-
-def _show_queue(waiting: int) -> None:
-    place = "your clip is next" if waiting == 1 else f"{waiting} clips wait, yours included"
-    st.toast(f"The server is busy; {place}.", icon=":material/hourglass_top:")
+    state.counted_clips.set(state.counted_clips.get() | {key})

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from app import services, state
+from app import state
 from app.clips import Part, TriedClip
 from app.components.player import checked_part, levels_over_time, player
 from app.components.tag_editor import Edit, tag_editor
@@ -16,7 +16,7 @@ from core.tags import MAX_TAGS, MIN_TAGS
 
 
 def clip_result(
-    clip: TriedClip, name: str, draft: Mapping[str, object]
+    clip: TriedClip, name: str, draft: Mapping[str, object], active: ActivePredictor
 ) -> tuple[Edit, Part | None]:
     """Draw the clip with its suggested tags.
 
@@ -24,11 +24,11 @@ def clip_result(
         clip: The analysed clip.
         name: What to call it.
         draft: What was typed about it before this page was loaded.
+        active: The model that analysed it.
 
     Returns:
         Its tags and the selected part; None for the whole clip.
     """
-    active = services.predictor()
     with st.container(border=True):
         left_column, right_column = st.columns([3, 2], gap="medium")
         with left_column:

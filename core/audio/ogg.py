@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 OPUS_RATE_HZ = 48_000
-MAX_PAGE_BYTES = 27 + 255 + 255 * 255
 LENGTH_SLACK_S = 0.1
 """The last page may state less than its packets hold, and encoders round."""
 _CODECS = {

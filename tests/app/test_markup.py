@@ -10,7 +10,7 @@ from core.freesound.rate_limit import Budget, Limits
 from core.publishing.upload import Publisher
 from core.storage.local import open_local_workspace
 from tests.helpers.app_server import Server
-from tests.helpers.app_uploads import ANALYSIS, Uploader, sound_bytes, upload_form
+from tests.helpers.publishing import ANALYSIS, Uploader, noise_wav, upload_form
 from tests.servers.freesound.person import consent
 
 pytestmark = pytest.mark.browser
@@ -64,7 +64,7 @@ def published(own_workspace, freesound_server, credential, tmp_path):
         own_workspace / "publications", client, open_local_workspace(own_workspace)
     )
     person = Uploader(freesound_server, credential, NAME)
-    data, copied = sound_bytes(), sound_bytes()
+    data, copied = noise_wav(), noise_wav()
     freesound_server.state.add_sound(COPYCAT, audio=copied)
     for content, title in ((data, TITLE), (copied, "Copied")):
         publish(publisher, person, content, title)

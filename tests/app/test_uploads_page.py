@@ -11,7 +11,7 @@ from core.people import user_id
 from core.publishing.upload import LISTING_DELAY_S, Publisher
 from core.storage.local import open_local_workspace
 from tests.helpers.app_pages import BROWSER, button_keys, open_page, shown, sounds
-from tests.helpers.app_uploads import ANALYSIS, sound_bytes, upload_form
+from tests.helpers.publishing import ANALYSIS, noise_wav, upload_form
 
 SPENT = '{"detail": "Request was throttled because of exceeding a request limit rate (2000/day)"}'
 
@@ -26,7 +26,7 @@ def publish(alice):
     """Publish as alice, so many seconds ago."""
 
     def publish(title="Rain on a roof", ago=0.0, progress=lambda stage, share: None):
-        data, folder = sound_bytes(), services.settings().workspace_folder / "publications"
+        data, folder = noise_wav(), services.settings().workspace_folder / "publications"
         publisher = Publisher(
             folder, services.freesound(), services.workspace(), lambda: time.time() - ago
         )

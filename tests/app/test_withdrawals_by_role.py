@@ -7,7 +7,7 @@ from app.views.review_actions import withdraw_sound
 from core.people import user_id
 from core.storage.local import open_local_workspace
 from tests.helpers.app_pages import BROWSER, button_keys, first_sound, sounds
-from tests.helpers.app_uploads import ANALYSIS, sound_bytes, upload_form
+from tests.helpers.publishing import ANALYSIS, noise_wav, upload_form
 
 
 def offered(app) -> list[str]:
@@ -24,7 +24,7 @@ def last_event(folder, sound_id):
 
 
 def published(person) -> str:
-    data = sound_bytes()
+    data = noise_wav()
     token = auth.with_token(person)
     upload = services.publisher().publish(person, token, upload_form(data), data, ANALYSIS)
     return f"freesound:{upload.sound_id}"

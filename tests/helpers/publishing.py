@@ -30,7 +30,7 @@ ANALYSIS = Analysis(
         rate=48_000,
         channels=2,
     ),
-    model=ModelRef(name="starter", version=1),
+    model=ModelRef(name="default", version=1),
     suggestions=(
         Suggestion(tag="rain", probability=0.9, above_threshold=True),
         Suggestion(tag="dog", probability=0.6, above_threshold=True),

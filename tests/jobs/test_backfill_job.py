@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -12,10 +11,10 @@ from core.pipeline.backfill_worker import BackfillTask, analyse_task
 from core.settings import Settings
 from core.storage.local import open_local_workspace
 from tests.helpers.commands import ROOT, run_module, run_script, surroundings
+from tests.helpers.freesound_sounds import add_a_sound_a_day
 from tests.servers.hopsworks import HopsworksServer
 from tests.servers.modal import ModalServer
 
-START = datetime(2026, 1, 1, tzinfo=UTC)
 RANGE = ("--created", "2026-01-01", "2026-02-01")
 
 
@@ -26,18 +25,7 @@ def credential(freesound_server):
 
 @pytest.fixture
 def sounds(freesound_server, examples):
-    """Ten sounds with ids 2001 to 2010, uploaded one a day from the first of January 2026."""
-    audio = [path.read_bytes() for path in sorted(examples.glob("*.ogg"))]
-    for number in range(10):
-        freesound_server.state.add_sound(
-            "alice",
-            id=2001 + number,
-            audio=audio[number],
-            created=(START + timedelta(days=number)).timestamp(),
-            duration=3.0,
-            name=f"s{number}",
-        )
-    return list(range(2001, 2011))
+    return add_a_sound_a_day(freesound_server, examples)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 What is listed, analysed and kept, and what a broken batch or a limit leaves.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from pydantic import SecretStr
@@ -24,9 +24,9 @@ from core.pipeline.freesound_range import (
 )
 from core.settings import Settings
 from core.storage.active_model import AUTOMATIC, resolve_model
+from tests.helpers.freesound_sounds import START, add_a_sound_a_day
 
 PLENTY = Limits(reads_a_minute=10**6, reads_a_day=10**6)
-START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -36,18 +36,7 @@ def credential(freesound_server):
 
 @pytest.fixture
 def sounds(freesound_server, examples):
-    """Ten sounds with ids 2001 to 2010, uploaded one a day from the first of January 2026."""
-    audio = [path.read_bytes() for path in sorted(examples.glob("*.ogg"))]
-    for number in range(10):
-        freesound_server.state.add_sound(
-            "alice",
-            id=2001 + number,
-            audio=audio[number],
-            created=(START + timedelta(days=number)).timestamp(),
-            duration=3.0,
-            name=f"s{number}",
-        )
-    return list(range(2001, 2011))
+    return add_a_sound_a_day(freesound_server, examples)
 
 
 @pytest.fixture
