@@ -5,9 +5,12 @@ Hann, centred, 96 Slaney mel bands, magnitude, ln(x + float32 eps). They agree w
 `librosa.feature.melspectrogram`; librosa itself is not imported, which saves its numba warm-up
 (seconds) and two thirds of the time per clip. The edges are reflected, as librosa did when COALA
 was made; today's librosa pads with zeros, so both are parameters.
+
+`AUDIOSET` has the numbers of EfficientAT (Schmid et al. 2023): pre-emphasis, a Hann window of 25 ms
+in an STFT of 32, power, 128 of Kaldi's mel bands.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Literal
 
@@ -29,10 +32,18 @@ class LogMelSpec:
 
     Attributes:
         rate: Of the samples, in Hz.
-        n_fft: Samples in a window.
+        n_fft: Samples in a Fourier transform.
         hop: Samples between the centres of two windows.
-        bands: Mel bands up to half the rate.
+        bands: Mel bands.
         pad_mode: The edges: `reflect`-ed, or `constant` zero.
+        window: Samples in a window, centred in `n_fft`; None for as many.
+        periodic: The Hann window repeats itself after `window` samples, not one less.
+        pre_emphasis: Share of the sample before that is taken from each; the first one has none
+            before it and is left out.
+        power: Of the magnitude: 1, or 2.
+        scale: Of the bands: `slaney`'s with filters of unit area, or `kaldi`'s of unit height.
+        highest_hz: Where the last band ends; None for half the rate.
+        epsilon: Added before the logarithm.
     """
 
     rate: int = 22_000
@@ -40,37 +51,87 @@ class LogMelSpec:
     hop: int = 512
     bands: int = 96
     pad_mode: Literal["reflect", "constant"] = "reflect"
+    window: int | None = None
+    periodic: bool = True
+    pre_emphasis: float = 0.0
+    power: Literal[1, 2] = 1
+    scale: Literal["slaney", "kaldi"] = "slaney"
+    highest_hz: float | None = None
+    epsilon: float = float(EPSILON)
 
     def __post_init__(self) -> None:
-        """Raise `ValueError` for a number below 1."""
-        if min(self.rate, self.n_fft, self.hop, self.bands) < 1:
-            raise ValueError("rate, n_fft, hop and bands must be positive")
+        """Raise `ValueError` for a number that no front-end can have."""
+        if min(self.rate, self.n_fft, self.hop, self.bands, self.window_size) < 1:
+            raise ValueError("rate, n_fft, hop, bands and window must be positive")
+        if self.window_size > self.n_fft:
+            raise ValueError("window must not be longer than n_fft")
+        if not (self.epsilon > 0 and 0 < self.last_hz <= self.rate / 2):
+            raise ValueError("epsilon must be positive, highest_hz at most half the rate")
+
+    @property
+    def window_size(self) -> int:
+        """Return the number of samples in a window."""
+        return self.n_fft if self.window is None else self.window
+
+    @property
+    def last_hz(self) -> float:
+        """Return the frequency at which the last band ends."""
+        return self.rate / 2 if self.highest_hz is None else self.highest_hz
+
+    @property
+    def floor(self) -> float:
+        """Return the log-mel value of digital silence."""
+        return float(np.log(np.float32(self.epsilon)))
 
     def frames(self, n_samples: int) -> int:
         """Return the number of frames of `n_samples` samples."""
-        return 1 + n_samples // self.hop
+        return 1 + max(0, n_samples - bool(self.pre_emphasis)) // self.hop
 
     def seconds(self, frames: float) -> float:
         """Return the time in seconds of a frame's centre."""
         return frames * self.hop / self.rate
 
+    def described(self) -> dict[str, object]:
+        """Return the entries for model.json; of the later parameters those that are not COALA's.
+
+        So a bundle with COALA's front-end is what it was before there were others.
+        """
+        former = ("rate", "n_fft", "hop", "bands", "pad_mode")
+        values, usual = asdict(self), asdict(COALA)
+        return {key: value for key, value in values.items() if key in former or value != usual[key]}
+
 
 COALA = LogMelSpec()
+AUDIOSET = LogMelSpec(
+    rate=32_000,
+    hop=320,
+    bands=128,
+    window=800,
+    periodic=False,
+    pre_emphasis=0.97,
+    power=2,
+    scale="kaldi",
+    highest_hz=15_000.0,
+    epsilon=1e-5,
+)
 
 
 def log_mel(samples: NDArray[np.float32], spec: LogMelSpec = COALA) -> NDArray[np.float32]:
-    """Compute log-mel frames: natural logarithm of magnitude, float32 [bands, 1 + n // hop].
+    """Compute log-mel frames: natural logarithm of magnitude or power.
 
     Args:
         samples: Mono float32 [n] at `spec.rate` Hz.
         spec: Parameters.
+
+    Returns:
+        float32 [bands, spec.frames(n)].
 
     Raises:
         ValueError: `samples` is not a one-dimensional array of at least one sample.
     """
     if samples.ndim != 1 or not len(samples):
         raise ValueError(f"log_mel takes mono samples [n], not an array of shape {samples.shape}")
-    padded = _pad(samples, spec)
+    padded = _pad(_emphasised(samples, spec), spec)
     windows = np.lib.stride_tricks.sliding_window_view(padded, spec.n_fft)[:: spec.hop]
     frames = np.empty((spec.bands, len(windows)), np.float32)
     # In double precision, like librosa's: beside a loud bass, single precision drowns the quiet
@@ -80,18 +141,38 @@ def log_mel(samples: NDArray[np.float32], spec: LogMelSpec = COALA) -> NDArray[n
     for start in range(0, len(windows), FRAMES_BATCH_SIZE):
         batch = windows[start : start + FRAMES_BATCH_SIZE]
         size, stop = len(batch), start + len(batch)
-        np.multiply(batch, _hann(spec.n_fft), out=windowed[:size])
+        np.multiply(batch, _window(spec), out=windowed[:size])
         np.fft.rfft(windowed[:size], axis=1, out=spectra[:size])
-        magnitudes = np.abs(spectra[:size]).astype(np.float32)
+        magnitudes = _magnitudes(spectra[:size], spec)
         for bands, bins, filters in _filter_groups(spec):
             np.matmul(filters, magnitudes[:, bins].T, out=frames[bands, start:stop])
-    frames += EPSILON
+    frames += np.float32(spec.epsilon)
     return np.log(frames, out=frames)
 
 
 def band_centres_hz(spec: LogMelSpec = COALA) -> NDArray[np.float64]:
     """Return the centre frequency of each mel band in Hz, [bands]."""
     return _band_edges_hz(spec)[1:-1]
+
+
+def _emphasised(samples: NDArray[np.float32], spec: LogMelSpec) -> NDArray[np.float32]:
+    """Return each sample but the first less a share of the one before it."""
+    if not spec.pre_emphasis:
+        return samples
+    if len(samples) == 1:
+        return np.zeros(1, np.float32)
+    samples = samples.astype(np.float32, copy=False)
+    return samples[1:] - np.float32(spec.pre_emphasis) * samples[:-1]
+
+
+def _magnitudes(spectra: NDArray[np.complexfloating], spec: LogMelSpec) -> NDArray[np.float32]:
+    """Return magnitude or power of spectra, the same shape."""
+    if spec.power == 1:
+        return np.abs(spectra).astype(np.float32, copy=False)
+    powers: NDArray[np.float32] = (np.square(spectra.real) + np.square(spectra.imag)).astype(
+        np.float32, copy=False
+    )
+    return powers
 
 
 def _pad(samples: NDArray[np.float32], spec: LogMelSpec) -> NDArray[np.float32]:
@@ -111,25 +192,44 @@ def _pad(samples: NDArray[np.float32], spec: LogMelSpec) -> NDArray[np.float32]:
 
 
 @lru_cache
-def _hann(n: int) -> NDArray[np.float64]:
-    """Return a periodic Hann window [n]."""
-    window: NDArray[np.float64] = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)
+def _window(spec: LogMelSpec) -> NDArray[np.float64]:
+    """Return a Hann window in the middle of zeros, [n_fft]."""
+    size = spec.window_size
+    period = size if spec.periodic else size - 1
+    before = (spec.n_fft - size) // 2
+    window = np.zeros(spec.n_fft)
+    window[before : before + size] = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / period)
     return window
 
 
 @lru_cache
 def _mel_filters(spec: LogMelSpec) -> NDArray[np.float32]:
-    """Return Slaney's triangular filters of unit area, [bands, n_fft // 2 + 1].
+    """Return triangular filters, [bands, n_fft // 2 + 1]."""
+    filters = _kaldi_filters(spec) if spec.scale == "kaldi" else _slaney_filters(spec)
+    return filters.astype(np.float32)
 
-    (Slaney, Auditory Toolbox, 1998.)
-    """
+
+def _slaney_filters(spec: LogMelSpec) -> NDArray[np.float64]:
+    """Return Slaney's filters: triangles in Hz, of unit area (Auditory Toolbox, 1998)."""
     edges = _band_edges_hz(spec)
     bins = np.fft.rfftfreq(spec.n_fft, 1 / spec.rate)
+    filters: NDArray[np.float64] = _triangles(edges, bins) * (2 / (edges[2:] - edges[:-2]))[:, None]
+    return filters
+
+
+def _kaldi_filters(spec: LogMelSpec) -> NDArray[np.float64]:
+    """Return Kaldi's filters: triangles in mels, of unit height; nothing of half the rate."""
+    bins = _KALDI_MELS * np.log1p(np.fft.rfftfreq(spec.n_fft, 1 / spec.rate) / _KALDI_BREAK_HZ)
+    filters = _triangles(_kaldi_edges_mel(spec), bins)
+    filters[:, -1] = 0
+    return filters
+
+
+def _triangles(edges: NDArray[np.float64], bins: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return triangles of unit height between every third of `edges`, [edges - 2, bins]."""
     rising = (bins - edges[:-2, None]) / np.diff(edges)[:-1, None]
     falling = (edges[2:, None] - bins) / np.diff(edges)[1:, None]
-    triangles = np.maximum(0, np.minimum(rising, falling))
-    filters = triangles * (2 / (edges[2:] - edges[:-2]))[:, None]
-    return filters.astype(np.float32)
+    return np.maximum(0, np.minimum(rising, falling))
 
 
 @lru_cache
@@ -149,14 +249,27 @@ _LINEAR_HZ_PER_MEL = 200 / 3
 _BREAK_HZ = 1000.0
 _BREAK_MEL = _BREAK_HZ / _LINEAR_HZ_PER_MEL
 _LOG_STEP = np.log(6.4) / 27
+# Kaldi's: logarithmic everywhere.
+_KALDI_MELS = 1127.0
+_KALDI_BREAK_HZ = 700.0
 
 
 def _band_edges_hz(spec: LogMelSpec) -> NDArray[np.float64]:
     """Return where bands begin and end, equally spaced in mels, [bands + 2]."""
-    mels = np.linspace(0.0, _hz_to_mel(spec.rate / 2), spec.bands + 2)
+    edges: NDArray[np.float64]
+    if spec.scale == "kaldi":
+        edges = _KALDI_BREAK_HZ * np.expm1(_kaldi_edges_mel(spec) / _KALDI_MELS)
+        return edges
+    mels = np.linspace(0.0, _hz_to_mel(spec.last_hz), spec.bands + 2)
     logarithmic = _BREAK_HZ * np.exp(_LOG_STEP * (mels - _BREAK_MEL))
-    edges: NDArray[np.float64] = np.where(mels < _BREAK_MEL, mels * _LINEAR_HZ_PER_MEL, logarithmic)
+    edges = np.where(mels < _BREAK_MEL, mels * _LINEAR_HZ_PER_MEL, logarithmic)
     return edges
+
+
+def _kaldi_edges_mel(spec: LogMelSpec) -> NDArray[np.float64]:
+    """Return where bands begin and end in Kaldi's mels, [bands + 2]."""
+    highest = _KALDI_MELS * np.log1p(spec.last_hz / _KALDI_BREAK_HZ)
+    return np.linspace(0.0, highest, spec.bands + 2)
 
 
 def _hz_to_mel(hz: float) -> float:
