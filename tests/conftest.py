@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 os.environ["EARMARK_SECRETS_FILE"] = os.devnull  # also for the processes that tests start
 REAL_DATA_REQUIRED = os.environ.get("REAL_DATA") == "required"
 CLIPS = ROOT.parent / "shared" / "data" / "freesound-mini"
+PRETRAINED = ROOT.parent / "shared" / "models" / "mn04_as_mAP_432.pt"
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +55,16 @@ def clips() -> Path:
             "the real clips (shared/data/freesound-mini beside the project) are not on this machine"
         )
     return CLIPS
+
+
+@pytest.fixture(scope="session")
+def pretrained_file() -> Path:
+    """The published weights of EfficientAT mn04."""
+    if not PRETRAINED.is_file():
+        (pytest.fail if REAL_DATA_REQUIRED else pytest.skip)(
+            "the published weights (shared/models beside the project) are not on this machine"
+        )
+    return PRETRAINED
 
 
 @pytest.fixture(scope="session")

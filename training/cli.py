@@ -1,4 +1,4 @@
-"""The commands of `python -m training`: clips, coala, evaluate, prepare, card."""
+"""The commands of `python -m training`: clips, coala, pretrained, evaluate, prepare, card."""
 
 import os
 from collections.abc import Callable
@@ -158,6 +158,20 @@ def _converted_coala(data: Path | None, downloads: Path, store: Path) -> "Coala"
         advice = "run with --convert-only first, in one process"
         raise CoalaError(f"{store} holds no converted set yet; {advice}.")
     return convert(coala.find(data) if data else coala.download(downloads), store)
+
+
+@main.command()
+@option("--weights", type=EXISTING_FILE, help="The file as it was published.")
+@option("--fetch", is_flag=True, help="Fetch it from its authors' release.")
+@downloads_option
+@option("--out", type=NEW_FILE, default="runs/pretrained/mn04.safetensors", help="Converted.")
+def pretrained(weights: Path | None, fetch: bool, downloads: Path, out: Path) -> None:
+    """Bring the published weights of EfficientAT mn04 that the recipe earmark starts from."""
+    if bool(weights) == fetch:
+        raise click.UsageError("Give either --weights FILE or --fetch.")
+    from training.pretrained import convert, download
+
+    click.echo(str(convert(weights or download(downloads), out)))
 
 
 @main.command()

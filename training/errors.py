@@ -37,3 +37,7 @@ class ArchiveError(DatasetError):
 
 class DownloadError(DatasetError):
     """A file that could not be downloaded whole."""
+
+
+class PretrainedError(TrainingError):
+    """Published weights that are missing, damaged or of another network."""

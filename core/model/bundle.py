@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field, FiniteFloat, ValidationError, field_validator
 
 from core.model.errors import IncompleteBundle, InvalidBundle
-from core.model.logmel import FLOOR, LogMelSpec
+from core.model.logmel import LogMelSpec
 from core.model.metrics import BundleMetrics
 from core.model.windows import DEFAULT_HOP, DEFAULT_WINDOW
 
@@ -136,7 +136,7 @@ class Bundle:
     def network_input(self, log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scale log-mel frames, float32 [bands, time]; digital silence fills the first window."""
         missing = max(0, self.window - log_mel.shape[1])
-        filled = np.pad(log_mel, ((0, 0), (0, missing)), constant_values=FLOOR)
+        filled = np.pad(log_mel, ((0, 0), (0, missing)), constant_values=self.front_end.floor)
         return self.scaler(filled)
 
     @property

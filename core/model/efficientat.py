@@ -174,7 +174,7 @@ class GreatestOfGroups(nn.Module):
         for bits in self._sizes:
             index = self.get_buffer(f"group_{bits}")
             gathered = values.index_select(-1, index.flatten())
-            parts.append(gathered.unflatten(-1, tuple(index.shape)).amax(dim=-1))
+            parts.append(gathered.reshape(*values.shape[:-1], *index.shape).amax(dim=-1))
         return torch.cat(parts, dim=-1).index_select(-1, self.get_buffer("place"))
 
 

@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -14,16 +15,18 @@ from core.audio.decode import decode
 from core.model.bundle import NETWORK, Bundle
 from core.model.errors import InvalidBundle
 from core.model.inference import (
+    COLUMNS,
     EMBEDDING,
     FRAMES,
     LOGITS,
     PATCHES,
     WINDOWS,
+    ClipNetwork,
     InferenceNetwork,
     open_network,
 )
 from core.model.logmel import LogMelSpec, log_mel
-from core.model.networks import EarmarkCNN, Network, fuse_batch_norm
+from core.model.networks import EarmarkCNN, EfficientAT, Network, fuse_batch_norm
 from core.settings import EXAMPLE_SOUNDS
 
 TOLERANCE = 1e-4
@@ -58,6 +61,12 @@ def to_onnx(network: Network) -> bytes:
             EMBEDDING: {0: "clips", 1: "windows"},
         }
         return _export(_ColumnGraph(fused), {FRAMES: patches, WINDOWS: windows}, dynamic)
+    if isinstance(fused, EfficientAT):
+        clips = torch.zeros(2, network.bands, 2 * network.window)
+        outputs = {LOGITS: {0: "clips"}, EMBEDDING: {0: "clips"}}
+        columns = {COLUMNS: {0: "clips", 1: "columns"}}
+        dynamic = {FRAMES: {0: "clips", 2: "time"}, **outputs, **columns}
+        return _export(_ClipGraph(fused), {FRAMES: clips}, dynamic, (LOGITS, EMBEDDING, COLUMNS))
     dynamic = {name: {0: "patches"} for name in (PATCHES, LOGITS, EMBEDDING)}
     return _export(_PatchGraph(fused), {PATCHES: patches}, dynamic)
 
@@ -74,10 +83,16 @@ def check_parity(network: Network, graph: InferenceNetwork, bundle: Bundle) -> N
         reason = f"{NETWORK} cannot be checked without the sounds of {EXAMPLE_SOUNDS.name}"
         raise InvalidBundle(f"{where}: {reason} in the folder examples.")
     clips = [bundle.network_input(frames) for frames in log_mels]
+    tensors = [torch.from_numpy(clip) for clip in clips]
+    expected: Sequence[Sequence[Tensor]]
+    actual: Sequence[Sequence[NDArray[np.float32]]]
     with torch.inference_mode():
-        expected = network.score([torch.from_numpy(clip) for clip in clips])
-    for scores, actual in zip(expected, graph.score(clips), strict=True):
-        for values, exported in zip(scores, actual, strict=True):
+        if isinstance(network, EfficientAT) and isinstance(graph, ClipNetwork):
+            expected, actual = network.score_clips(tensors), graph.score_clips(clips)
+        else:
+            expected, actual = network.score(tensors), graph.score(clips)
+    for scores, exported_scores in zip(expected, actual, strict=True):
+        for values, exported in zip(scores, exported_scores, strict=True):
             if not np.allclose(values.numpy(), exported, atol=TOLERANCE, rtol=TOLERANCE):
                 reason = f"{NETWORK} answers otherwise than the weights on the example sounds"
                 raise InvalidBundle(f"{where}: {reason}.")
@@ -109,8 +124,24 @@ class _ColumnGraph(nn.Module):
         return scores.logits, scores.embedding
 
 
+class _ClipGraph(nn.Module):
+    """Scores of whole clips, as a tuple."""
+
+    def __init__(self, network: EfficientAT) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return logits [n, tags], embedding [n, size] and columns [n, columns, tags]."""
+        scores = self.network(frames)
+        return scores.logits, scores.embedding, scores.columns
+
+
 def _export(
-    graph: nn.Module, inputs: dict[str, Tensor], dynamic: dict[str, dict[int, str]]
+    graph: nn.Module,
+    inputs: dict[str, Tensor],
+    dynamic: dict[str, dict[int, str]],
+    outputs: Sequence[str] = (LOGITS, EMBEDDING),
 ) -> bytes:
     """Return a graph as ONNX, checked by the library of the format."""
     file = io.BytesIO()
@@ -123,7 +154,7 @@ def _export(
             dynamo=False,
             opset_version=OPSET,
             input_names=list(inputs),
-            output_names=[LOGITS, EMBEDDING],
+            output_names=list(outputs),
             dynamic_axes=dynamic,
         )
     onnx.checker.check_model(file.getvalue(), full_check=True)

@@ -21,12 +21,14 @@ FRAMES_BATCH_SIZE = 2048
 PATCHES, FRAMES, WINDOWS = "patches", "frames", "windows"
 """Inputs of the graphs: `patches` float [n, bands, window]; or `frames` float [n, bands, time], the
 time a multiple of `COLUMN_FRAMES`, and `windows` int64 [windows, width], the columns of each."""
-LOGITS, EMBEDDING = "logits", "embedding"
-"""Outputs: float [n, tags] and [n, size] of `patches`; else [n, windows, tags] and so on."""
+LOGITS, EMBEDDING, COLUMNS = "logits", "embedding", "columns"
+"""Outputs: float [n, tags] and [n, size] of `patches` or whole clips; of windows [n, windows, tags]
+and so on. `columns`, of whole clips only: logits per column of time, [n, columns, tags]."""
 GRAPH_INPUTS: dict[str, tuple[str, ...]] = {
     "prototype_cnn": (PATCHES,),
     "prototype_cnn_columns": (PATCHES,),
     "earmark_cnn": (FRAMES, WINDOWS),
+    "efficientat_mn": (FRAMES,),
 }
 """Inputs of the graph, by architecture."""
 
@@ -77,7 +79,48 @@ def open_network(bundle: Bundle, model: bytes, threads: int = 1) -> InferenceNet
     _check_that_graph_fits(session, bundle)
     if bundle.architecture == "earmark_cnn":
         return _ColumnNetwork(session, bundle.window, bundle.hop)
+    if bundle.architecture == "efficientat_mn":
+        return ClipNetwork(session)
     return _PatchNetwork(session, bundle.window, bundle.hop)
+
+
+class WholeClipScores(NamedTuple):
+    """`logits` [tags], `embedding` [size] and `columns` [columns, tags] of a clip, all float32."""
+
+    logits: NDArray[np.float32]
+    embedding: NDArray[np.float32]
+    columns: NDArray[np.float32]
+
+
+class ClipNetwork:
+    """A graph that scores whole clips, and each column of time in them."""
+
+    def __init__(self, session: "onnxruntime.InferenceSession") -> None:
+        self._session = session
+
+    def score_clips(self, clips: Sequence[Frames]) -> list[WholeClipScores]:
+        """Score whole clips, each in a pass of its own.
+
+        Args:
+            clips: float32 [bands, frames >= window] each.
+        """
+        return [self._score_clip(clip) for clip in clips]
+
+    def score(self, clips: Sequence[Frames]) -> list[ClipScores]:
+        """Score whole clips, each as a single window.
+
+        Args:
+            clips: float32 [bands, frames >= window] each.
+        """
+        return [
+            ClipScores(scores.logits[None], scores.embedding[None])
+            for scores in self.score_clips(clips)
+        ]
+
+    def _score_clip(self, clip: Frames) -> WholeClipScores:
+        inputs = {FRAMES: np.ascontiguousarray(clip[None])}
+        outputs = self._session.run([LOGITS, EMBEDDING, COLUMNS], inputs)
+        return WholeClipScores(*(values[0] for values in outputs))
 
 
 class _PatchNetwork:
@@ -193,7 +236,8 @@ def _check_that_graph_fits(session: "onnxruntime.InferenceSession", bundle: Bund
     inputs = {value.name: value.shape for value in session.get_inputs()}
     outputs = {value.name: value.shape for value in session.get_outputs()}
     names = GRAPH_INPUTS[bundle.architecture]
-    fits = tuple(inputs) == names and set(outputs) == {LOGITS, EMBEDDING}
+    expected = {LOGITS, EMBEDDING} | ({COLUMNS} if names == (FRAMES,) else set())
+    fits = tuple(inputs) == names and set(outputs) == expected
     if fits:
         bands, time = inputs[names[0]][1:]
         fits = bands == bundle.front_end.bands and outputs[LOGITS][-1] == len(bundle.vocabulary)

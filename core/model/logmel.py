@@ -168,11 +168,10 @@ def _emphasised(samples: NDArray[np.float32], spec: LogMelSpec) -> NDArray[np.fl
 def _magnitudes(spectra: NDArray[np.complexfloating], spec: LogMelSpec) -> NDArray[np.float32]:
     """Return magnitude or power of spectra, the same shape."""
     if spec.power == 1:
-        return np.abs(spectra).astype(np.float32, copy=False)
-    powers: NDArray[np.float32] = (np.square(spectra.real) + np.square(spectra.imag)).astype(
-        np.float32, copy=False
-    )
-    return powers
+        magnitudes = np.abs(spectra)
+    else:
+        magnitudes = np.square(spectra.real) + np.square(spectra.imag)
+    return np.asarray(magnitudes, np.float32)
 
 
 def _pad(samples: NDArray[np.float32], spec: LogMelSpec) -> NDArray[np.float32]:
@@ -219,17 +218,18 @@ def _slaney_filters(spec: LogMelSpec) -> NDArray[np.float64]:
 
 def _kaldi_filters(spec: LogMelSpec) -> NDArray[np.float64]:
     """Return Kaldi's filters: triangles in mels, of unit height; nothing of half the rate."""
-    bins = _KALDI_MELS * np.log1p(np.fft.rfftfreq(spec.n_fft, 1 / spec.rate) / _KALDI_BREAK_HZ)
-    filters = _triangles(_kaldi_edges_mel(spec), bins)
+    hz = np.fft.rfftfreq(spec.n_fft, 1 / spec.rate)
+    filters = _triangles(_kaldi_edges_mel(spec), _KALDI_MELS * np.log1p(hz / _KALDI_BREAK_HZ))
     filters[:, -1] = 0
     return filters
 
 
-def _triangles(edges: NDArray[np.float64], bins: NDArray[np.float64]) -> NDArray[np.float64]:
+def _triangles(edges: NDArray[np.float64], bins: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return triangles of unit height between every third of `edges`, [edges - 2, bins]."""
     rising = (bins - edges[:-2, None]) / np.diff(edges)[:-1, None]
     falling = (edges[2:, None] - bins) / np.diff(edges)[1:, None]
-    return np.maximum(0, np.minimum(rising, falling))
+    triangles: NDArray[np.float64] = np.maximum(0, np.minimum(rising, falling))
+    return triangles
 
 
 @lru_cache

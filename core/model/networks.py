@@ -14,6 +14,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from core.model.efficientat import (
+    LABELS,
+    TIME_STRIDE,
+    WIDTH,
+    AudioSetNetwork,
+    ClipScores,
+    GreatestOfGroups,
+    TagHead,
+)
 from core.model.windows import (
     COLUMN_FRAMES,
     CONTEXT_FRAMES,
@@ -353,10 +362,110 @@ class EarmarkCNN(Network):
         return WindowScores(self.output(embedding), embedding)
 
 
+class EfficientAT(Network):
+    """AudioSet's labels and tags of our own from one body, for whole clips and per column of time.
+
+    A tag's logit is the greatest of its sources': AudioSet labels, or outputs of a head that was
+    trained on clips with our tags. A clip is as long as it is: its features are averaged over
+    time. Squeeze-excitation looks at all of a clip, so that no piece of it has the features that
+    the piece has in the whole.
+    """
+
+    STRIDE = TIME_STRIDE
+
+    def __init__(
+        self,
+        tags: int,
+        sources: Sequence[Sequence[int]],
+        head_tags: int,
+        width: float = WIDTH,
+        labels: int = LABELS,
+        hidden: int = 256,
+        dropout: float = 0.4,
+        bands: int = 128,
+        window: int = 3 * TIME_STRIDE,
+        hop: int = TIME_STRIDE,
+    ) -> None:
+        """Build the layers.
+
+        Args:
+            tags: Outputs.
+            sources: For each tag the indices of labels, or `labels` + the index of a head's output.
+            head_tags: Outputs of the head.
+            width: Share of MobileNetV3-large's channels.
+            labels: Outputs of the body.
+            hidden: Width of the head's hidden layer.
+            dropout: Before each layer of the head.
+            bands: Mel bands that go in, at least 32.
+            window: Frames of the shortest clip; a shorter one is filled with silence.
+            hop: Frames that a column stands for, always 32.
+
+        Raises:
+            ValueError: No such network can be built.
+        """
+        super().__init__()
+        _check_sources(sources, tags, labels + head_tags)
+        if min(width, labels, hidden, bands // 32, window, head_tags) <= 0 or hop != self.STRIDE:
+            needs = "positive sizes, at least 32 bands and a hop of 32 frames"
+            raise ValueError(f"efficientat_mn needs {needs}")
+        self.tags, self.bands, self.window, self.hop = tags, bands, window, hop
+        self.body = AudioSetNetwork(width, labels)
+        self.embedding_size = self.body.hidden_size
+        size = self.body.channels + self.body.hidden_size
+        self.head = TagHead(size, head_tags, hidden, dropout)
+        self.greatest = GreatestOfGroups(sources)
+
+    def forward(self, clips: Tensor) -> ClipScores:
+        """Score clips of equal length, float [n, bands, frames]."""
+        columns = self.body.columns(clips)
+        pooled = columns.mean(dim=1, keepdim=True)
+        logits, hidden = self._tag_logits(torch.cat([pooled, columns], dim=1))
+        return ClipScores(logits[:, 0], hidden[:, 0], logits[:, 1:])
+
+    def score_clips(self, clips: list[Tensor]) -> list[ClipScores]:
+        """Score whole clips, each in a pass of its own.
+
+        Args:
+            clips: float [bands, frames >= window] each.
+
+        Returns:
+            For each clip logits [tags], embedding [size] and columns [columns, tags].
+        """
+        scored = [self(clip.unsqueeze(0)) for clip in clips]
+        return [ClipScores(*(values.squeeze(0) for values in scores)) for scores in scored]
+
+    def score(self, clips: list[Tensor]) -> list[WindowScores]:
+        """Score whole clips, each as a single window.
+
+        Args:
+            clips: float [bands, frames >= window] each.
+        """
+        return [
+            WindowScores(scores.logits.unsqueeze(0), scores.embedding.unsqueeze(0))
+            for scores in self.score_clips(clips)
+        ]
+
+    def _tag_logits(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits [..., tags] and the hidden layer of pooled features [..., channels]."""
+        features = self.body.classify(pooled)
+        logits = torch.cat([features.labels, self.head(features)], dim=-1)
+        return self.greatest(logits), features.hidden
+
+
+def _check_sources(sources: Sequence[Sequence[int]], tags: int, outputs: int) -> None:
+    """Raise `ValueError` unless every tag has sources, and all of them exist."""
+    flat = [index for source in sources for index in source]
+    if len(sources) != tags or not all(sources) or min(flat) < 0 or max(flat) >= outputs:
+        raise ValueError(
+            "efficientat_mn needs, for each tag, indices of its labels or head outputs"
+        )
+
+
 ARCHITECTURES: dict[str, Callable[..., Network]] = {
     "prototype_cnn": PrototypeCNN,
     "prototype_cnn_columns": ColumnScaledPrototypeCNN,
     "earmark_cnn": EarmarkCNN,
+    "efficientat_mn": EfficientAT,
 }
 
 

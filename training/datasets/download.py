@@ -153,14 +153,18 @@ def _save(
             on_progress(file.tell())
 
 
+def check(remote: RemoteFile, path: Path) -> str:
+    """Return how a file differs from the one that was announced; empty if it does not."""
+    if remote.size is not None and _size(path) != remote.size:
+        return f"has {_size(path):,} bytes instead of {remote.size:,}"
+    if remote.checksum and not _matches(path, remote.checksum):
+        return f"does not match its checksum {remote.checksum}"
+    return ""
+
+
 def _check(remote: RemoteFile, partial: Path) -> None:
     """Raise `DownloadError`, and delete the file, if it is not the one that was announced."""
-    problem = ""
-    if remote.size is not None and _size(partial) != remote.size:
-        problem = f"has {_size(partial):,} bytes instead of {remote.size:,}"
-    elif remote.checksum and not _matches(partial, remote.checksum):
-        problem = f"does not match its checksum {remote.checksum}"
-    if problem:
+    if problem := check(remote, partial):
         partial.unlink()
         what = f"What {remote.url} sent {problem}"
         raise DownloadError(f"{what}; it was not kept, please try again.")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from core.audio.decode import decode
 from core.model.logmel import (
+    AUDIOSET,
     COALA,
     EPSILON,
     FLOOR,
@@ -57,6 +58,26 @@ def librosa_itself(samples: np.ndarray, spec: LogMelSpec) -> np.ndarray:
         pad_mode=spec.pad_mode,
     )
     return np.log(magnitudes + EPSILON)
+
+
+def audioset_reference(samples: np.ndarray) -> np.ndarray:
+    """The front-end of EfficientAT in plain torch and double precision, with Kaldi's filters."""
+    import torch
+
+    def mel(hz: np.ndarray) -> np.ndarray:
+        return 1127 * np.log(1 + hz / 700)
+
+    step = mel(np.array(15_000.0)) / 129
+    bins = mel(32_000 / 1024 * np.arange(512))
+    left = step * np.arange(128)[:, None]
+    filters = np.maximum(0, np.minimum(bins - left, left + 2 * step - bins) / step)
+    filters = np.pad(filters, ((0, 0), (0, 1)))
+    emphasised = torch.from_numpy(samples[1:].astype(float) - 0.97 * samples[:-1].astype(float))
+    window = torch.hann_window(800, periodic=False, dtype=torch.double)
+    spectra = torch.stft(
+        emphasised, 1024, 320, 800, window, center=True, pad_mode="reflect", return_complex=True
+    )
+    return np.log(filters @ spectra.abs().square().numpy() + 1e-5)
 
 
 def sine(hz: float, seconds: float = 1.0, level: float = 0.5) -> np.ndarray:
@@ -158,6 +179,84 @@ def test_other_front_ends_agree_with_librosa_too(spec):
     np.testing.assert_allclose(
         log_mel(samples, spec), librosa_itself(samples, spec), atol=1e-4, rtol=0
     )
+
+
+@pytest.mark.parametrize("samples", SIGNALS.values(), ids=SIGNALS.keys())
+def test_synthetic_sounds_agree_with_the_front_end_of_audioset(samples):
+    frames = log_mel(samples, AUDIOSET)
+
+    assert frames.shape == (128, AUDIOSET.frames(len(samples)))
+    assert frames.dtype == np.float32
+    # Far from a tone there is as much of the samples' own rounding as of the window's leakage.
+    np.testing.assert_allclose(frames, audioset_reference(samples), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("length", [514, 1024, 1025, 1601, 32_000, 320_000])
+def test_every_length_agrees_with_the_front_end_of_audioset(length):
+    samples = noise(length)
+
+    frames = log_mel(samples, AUDIOSET)
+
+    assert frames.shape == (128, 1 + (length - 1) // 320)
+    np.testing.assert_allclose(frames, audioset_reference(samples), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 320, 321, 322])
+def test_clips_shorter_than_a_window_have_audioset_frames_too(length):
+    frames = log_mel(noise(length), AUDIOSET)
+
+    assert frames.shape == (128, AUDIOSET.frames(length))
+    assert np.isfinite(frames).all()
+
+
+def test_real_clips_agree_with_the_front_end_of_audioset(clips):
+    files = sorted((clips / "audio").iterdir())[::241]
+    assert len(files) >= 8
+
+    for path in files:
+        samples = decode(path, rate=AUDIOSET.rate).samples
+        np.testing.assert_allclose(
+            log_mel(samples, AUDIOSET),
+            audioset_reference(samples),
+            atol=1e-4,
+            rtol=0,
+            err_msg=path.name,
+        )
+
+
+def test_silence_is_the_floor_of_its_front_end():
+    silence = log_mel(np.zeros(5000, np.float32), AUDIOSET)
+
+    np.testing.assert_allclose(silence, np.log(1e-5), rtol=1e-6)
+    assert pytest.approx(np.log(1e-5)) == AUDIOSET.floor
+    assert pytest.approx(FLOOR) == COALA.floor
+
+
+def test_a_tone_is_loudest_in_the_audioset_band_of_its_frequency():
+    centres = band_centres_hz(AUDIOSET)
+    for hz in (500, 4000, 12_000):
+        tone = np.sin(2 * np.pi * hz * np.arange(AUDIOSET.rate) / AUDIOSET.rate).astype(np.float32)
+        loudest = int(log_mel(tone, AUDIOSET).mean(axis=1).argmax())
+        assert abs(centres[loudest] - hz) < 0.03 * hz + 20
+
+
+def test_a_description_gives_the_front_end_back():
+    assert LogMelSpec(**AUDIOSET.described()) == AUDIOSET
+    assert COALA.described() == {
+        "rate": 22_000,
+        "n_fft": 1024,
+        "hop": 512,
+        "bands": 96,
+        "pad_mode": "reflect",
+    }
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"window": 0}, {"window": 2048}, {"highest_hz": 12_000.0}, {"epsilon": 0.0}]
+)
+def test_front_ends_that_cannot_be_are_refused(wrong):
+    with pytest.raises(ValueError, match="must"):
+        LogMelSpec(**wrong)
 
 
 @given(length=st.integers(1, 6000), pad_mode=st.sampled_from(PAD_MODES))

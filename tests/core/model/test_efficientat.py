@@ -1,0 +1,140 @@
+"""The network of EfficientAT takes the published weights, and answers per clip and per column."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from core.audio.decode import decode
+from core.model.efficientat import AudioSetNetwork, GreatestOfGroups, channels_of
+from core.model.export import to_onnx
+from core.model.inference import ClipNetwork, _session
+from core.model.logmel import AUDIOSET, log_mel
+from core.model.networks import EfficientAT, build
+from tests.helpers.small_bundle import with_batch_statistics
+from training.pretrained import convert, load_pretrained
+
+TYPING, KEYBOARD = 384, 386
+"""AudioSet's labels of somebody who types."""
+SMALL = {"width": 0.1, "labels": 7, "hidden": 5, "head_tags": 2, "bands": 64}
+SOURCES = [[0], [7], [1, 2, 3, 4, 5], [8], [2, 6], [5]]
+
+
+@pytest.fixture(scope="module")
+def published(pretrained_file, tmp_path_factory) -> AudioSetNetwork:
+    """The published network."""
+    return load_pretrained(convert(pretrained_file, tmp_path_factory.mktemp("mn04") / "weights"))
+
+
+@pytest.fixture(scope="module")
+def small() -> EfficientAT:
+    """A network with little to compute, whose batch norms do something."""
+    torch.manual_seed(0)
+    network = build("efficientat_mn", len(SOURCES), {**SMALL, "sources": SOURCES})
+    assert isinstance(network, EfficientAT)
+    return with_batch_statistics(network).eval()
+
+
+def patches(count: int, frames: int, bands: int = 64) -> torch.Tensor:
+    return torch.randn(count, bands, frames, generator=torch.Generator().manual_seed(frames))
+
+
+def test_the_published_weights_fit_to_the_last_name(published):
+    assert sum(parameter.numel() for parameter in published.parameters()) == 983_599
+    assert published.channels == 384
+    assert published.hidden_size == 512
+
+
+@torch.inference_mode()
+def test_the_published_network_knows_what_it_was_taught(published, clips):
+    file = clips / "audio" / "esc50-2-104168-A.ogg"  # somebody types on a keyboard
+    frames = (log_mel(scaled_to_peak(file), AUDIOSET) + 4.5) / 5
+
+    probabilities = torch.sigmoid(published(torch.from_numpy(frames)[None]).labels[0])
+
+    assert probabilities.argmax() in (TYPING, KEYBOARD)
+
+
+def scaled_to_peak(path: Path) -> np.ndarray:
+    samples = decode(path, rate=AUDIOSET.rate).samples
+    return samples * np.float32(0.9 / np.abs(samples).max())
+
+
+@pytest.mark.parametrize(
+    ("channels", "width", "expected"),
+    [(16, 0.4, 8), (24, 0.4, 16), (40, 0.4, 16), (112, 0.4, 48), (160, 0.4, 64), (960, 0.4, 384)],
+)
+def test_widths_are_multiples_of_eight(channels, width, expected):
+    assert channels_of(channels, width) == expected
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("frames", [96, 100, 127, 128, 129, 400])
+def test_a_column_stands_for_32_frames(small, frames):
+    scores = small(patches(2, frames))
+
+    assert scores.logits.shape == (2, len(SOURCES))
+    assert scores.embedding.shape == (2, small.embedding_size)
+    assert scores.columns.shape == (2, -(-frames // 32), len(SOURCES))
+
+
+@torch.inference_mode()
+def test_clips_do_not_depend_on_their_neighbours(small):
+    clips = patches(3, 200)
+
+    together = small(clips)
+    alone = small.score_clips(list(clips))
+
+    for number, scores in enumerate(alone):
+        for values, expected in zip(scores, together, strict=True):
+            torch.testing.assert_close(values, expected[number], atol=1e-5, rtol=1e-5)
+
+
+@torch.inference_mode()
+def test_a_tag_has_the_greatest_logit_of_its_sources(small):
+    clips = patches(2, 150)
+    features = small.body(clips)
+    outputs = torch.cat([features.labels, small.head(features)], dim=1)
+
+    expected = torch.stack([outputs[:, source].amax(dim=1) for source in SOURCES], dim=1)
+
+    torch.testing.assert_close(small(clips).logits, expected)
+
+
+def test_groups_of_any_size_keep_their_order():
+    groups = [list(range(size)) for size in (5, 1, 16, 2, 9, 17, 1)]
+    values = torch.arange(20.0).expand(3, 4, 20)
+
+    greatest = GreatestOfGroups(groups)(values)
+
+    assert greatest.shape == (3, 4, 7)
+    assert greatest[2, 1].tolist() == [4, 0, 15, 1, 8, 16, 0]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"sources": SOURCES[:-1]},
+        {"sources": [*SOURCES[:-1], []]},
+        {"sources": [*SOURCES[:-1], [9]]},
+        {"sources": [*SOURCES[:-1], [-1]]},
+        {"bands": 16},
+        {"hop": 16},
+        {"width": 0.0},
+    ],
+)
+def test_networks_that_cannot_be_are_refused(wrong):
+    with pytest.raises(ValueError, match="efficientat_mn needs"):
+        build("efficientat_mn", len(SOURCES), {**SMALL, "sources": SOURCES, **wrong})
+
+
+def test_onnx_runtime_gives_the_same_scores_for_clips_of_any_length(small):
+    graph = ClipNetwork(_session("small", to_onnx(small), threads=1))
+    clips = [patches(1, frames)[0] for frames in (96, 131, 500)]
+
+    with torch.inference_mode():
+        expected = small.score_clips(clips)
+    for scores, actual in zip(expected, graph.score_clips([c.numpy() for c in clips]), strict=True):
+        for values, exported in zip(scores, actual, strict=True):
+            np.testing.assert_allclose(exported, values.numpy(), atol=1e-4, rtol=1e-4)
