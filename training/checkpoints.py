@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -68,4 +69,12 @@ def fingerprint(*subsets: Subset) -> str:
         digest.update(np.ascontiguousarray(subset.labels).tobytes())
         if subset.known is not None:
             digest.update(np.packbits(subset.known).tobytes())
+    return digest.hexdigest()
+
+
+def fingerprint_of(*arrays: NDArray[np.float32]) -> str:
+    """Return a SHA-256 over arrays, likewise."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

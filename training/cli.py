@@ -160,6 +160,32 @@ def _converted_coala(data: Path | None, downloads: Path, store: Path) -> "Coala"
     return convert(coala.find(data) if data else coala.download(downloads), store)
 
 
+@main.command("fine-tune")
+@data_option
+@option("--others", type=EXISTING_FOLDER, required=True, help="Other sounds, likewise.")
+@option("--weights", type=EXISTING_FILE, help="Converted; by default what `pretrained` wrote.")
+@option("--out", type=FOLDER, default="runs/bundle", help="Where the finished bundle goes.")
+@option("--run", type=FOLDER, default="runs/fine-tune", help="Checkpoints; the same resumes.")
+@option("--name", callback=_model_name, default="earmark_default", help="The model's name.")
+@option("--split", type=EXISTING_FILE, help="JSON list of recordings, else the seed decides.")
+@option("--min-recordings", type=click.IntRange(1), default=8, help="Of a tag, to be learned.")
+@option("--seed", type=int, default=1, help="Of random numbers.")
+@option("--license", default="", help="Condition of use, written into model.json.")
+@option("--provenance", default="", help="What the data are, written into model.json.")
+def fine_tune(
+    data: Path, others: Path, weights: Path | None, out: Path, name: str, **more: Any
+) -> None:
+    """Train the default model from published weights on clips and on other sounds."""
+    from training.evaluate import summary_lines
+    from training.fine_tuning import pipeline
+    from training.pretrained import CONVERTED
+
+    source = pipeline.Source(data, others, weights or CONVERTED, **more)
+    bundle = pipeline.fine_tune(source, name, out)
+    click.echo(f"{out}: {len(bundle.vocabulary)} tags. Its own tags on held-out recordings:")
+    click.echo("\n".join(summary_lines(bundle.metrics)))
+
+
 @main.command()
 @option("--weights", type=EXISTING_FILE, help="The file as it was published.")
 @option("--fetch", is_flag=True, help="Fetch it from its authors' release.")

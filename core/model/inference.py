@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 from core.model.bundle import NETWORK, Bundle
 from core.model.errors import InvalidBundle
 from core.model.onnx_format import has_external_data
-from core.model.windows import COLUMN_FRAMES, CONTEXT_FRAMES, window_starts
+from core.model.windows import (
+    COLUMN_FRAMES,
+    CONTEXT_FRAMES,
+    clip_windows,
+    join_columns,
+    window_starts,
+)
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -85,7 +91,13 @@ def open_network(bundle: Bundle, model: bytes, threads: int = 1) -> InferenceNet
 
 
 class WholeClipScores(NamedTuple):
-    """`logits` [tags], `embedding` [size] and `columns` [columns, tags] of a clip, all float32."""
+    """Scores of a recording, float32.
+
+    Attributes:
+        logits: [windows, tags]; a short recording is one window.
+        embedding: [windows, size].
+        columns: Logits per column of time, [columns, tags].
+    """
 
     logits: NDArray[np.float32]
     embedding: NDArray[np.float32]
@@ -99,7 +111,7 @@ class ClipNetwork:
         self._session = session
 
     def score_clips(self, clips: Sequence[Frames]) -> list[WholeClipScores]:
-        """Score whole clips, each in a pass of its own.
+        """Score whole recordings; a long one in several windows.
 
         Args:
             clips: float32 [bands, frames >= window] each.
@@ -107,20 +119,28 @@ class ClipNetwork:
         return [self._score_clip(clip) for clip in clips]
 
     def score(self, clips: Sequence[Frames]) -> list[ClipScores]:
-        """Score whole clips, each as a single window.
+        """Score whole recordings, without their columns.
 
         Args:
             clips: float32 [bands, frames >= window] each.
         """
-        return [
-            ClipScores(scores.logits[None], scores.embedding[None])
-            for scores in self.score_clips(clips)
-        ]
+        return [ClipScores(*scores[:2]) for scores in self.score_clips(clips)]
 
     def _score_clip(self, clip: Frames) -> WholeClipScores:
+        windows = clip_windows(clip.shape[1])
+        scored = [self._run(clip[:, window]) for window in windows]
+        kept = join_columns(windows, [len(scores.columns) for scores in scored])
+        pairs = zip(scored, kept, strict=True)
+        return WholeClipScores(
+            np.concatenate([scores.logits for scores in scored]),
+            np.concatenate([scores.embedding for scores in scored]),
+            np.concatenate([scores.columns[columns] for scores, columns in pairs]),
+        )
+
+    def _run(self, clip: Frames) -> WholeClipScores:
         inputs = {FRAMES: np.ascontiguousarray(clip[None])}
-        outputs = self._session.run([LOGITS, EMBEDDING, COLUMNS], inputs)
-        return WholeClipScores(*(values[0] for values in outputs))
+        logits, embedding, columns = self._session.run([LOGITS, EMBEDDING, COLUMNS], inputs)
+        return WholeClipScores(logits, embedding, columns[0])
 
 
 class _PatchNetwork:

@@ -28,6 +28,8 @@ from core.model.windows import (
     CONTEXT_FRAMES,
     DEFAULT_HOP,
     DEFAULT_WINDOW,
+    clip_windows,
+    join_columns,
     window_starts,
 )
 
@@ -423,27 +425,35 @@ class EfficientAT(Network):
         return ClipScores(logits[:, 0], hidden[:, 0], logits[:, 1:])
 
     def score_clips(self, clips: list[Tensor]) -> list[ClipScores]:
-        """Score whole clips, each in a pass of its own.
+        """Score whole recordings; a long one in several windows.
 
         Args:
             clips: float [bands, frames >= window] each.
 
         Returns:
-            For each clip logits [tags], embedding [size] and columns [columns, tags].
+            For each clip logits [windows, tags], embedding [windows, size] and columns
+            [columns, tags].
         """
-        scored = [self(clip.unsqueeze(0)) for clip in clips]
-        return [ClipScores(*(values.squeeze(0) for values in scores)) for scores in scored]
+        return [self._score_clip(clip) for clip in clips]
 
     def score(self, clips: list[Tensor]) -> list[WindowScores]:
-        """Score whole clips, each as a single window.
+        """Score whole recordings, without their columns.
 
         Args:
             clips: float [bands, frames >= window] each.
         """
-        return [
-            WindowScores(scores.logits.unsqueeze(0), scores.embedding.unsqueeze(0))
-            for scores in self.score_clips(clips)
-        ]
+        return [WindowScores(*scores[:2]) for scores in self.score_clips(clips)]
+
+    def _score_clip(self, clip: Tensor) -> ClipScores:
+        windows = clip_windows(clip.shape[1])
+        scored = [self(clip[:, window].unsqueeze(0)) for window in windows]
+        kept = join_columns(windows, [scores.columns.shape[1] for scores in scored])
+        pairs = zip(scored, kept, strict=True)
+        return ClipScores(
+            torch.cat([scores.logits for scores in scored]),
+            torch.cat([scores.embedding for scores in scored]),
+            torch.cat([scores.columns[0, columns] for scores, columns in pairs]),
+        )
 
     def _tag_logits(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits [..., tags] and the hidden layer of pooled features [..., channels]."""

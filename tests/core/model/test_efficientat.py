@@ -12,6 +12,7 @@ from core.model.export import to_onnx
 from core.model.inference import ClipNetwork, _session
 from core.model.logmel import AUDIOSET, log_mel
 from core.model.networks import EfficientAT, build
+from core.model.windows import clip_windows, join_columns
 from tests.helpers.small_bundle import with_batch_statistics
 from training.pretrained import convert, load_pretrained
 
@@ -87,8 +88,35 @@ def test_clips_do_not_depend_on_their_neighbours(small):
     alone = small.score_clips(list(clips))
 
     for number, scores in enumerate(alone):
-        for values, expected in zip(scores, together, strict=True):
-            torch.testing.assert_close(values, expected[number], atol=1e-5, rtol=1e-5)
+        expected = (together.logits[[number]], together.embedding[[number]])
+        for values, value in zip(scores, (*expected, together.columns[number]), strict=True):
+            torch.testing.assert_close(values, value, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("frames", [1025, 1040, 1056, 1500, 1536, 1537, 60_000])
+def test_a_long_recording_is_covered_by_windows_that_begin_with_a_column(frames):
+    windows = clip_windows(frames)
+    counts = [-(-(window.stop - window.start) // 32) for window in windows]
+    kept = join_columns(windows, counts)
+
+    assert windows[0].start == 0
+    assert windows[-1].stop == frames
+    assert all(window.start % 32 == 0 for window in windows)
+    assert all(480 < window.stop - window.start <= 512 for window in windows)
+    assert sum(part.stop for part in kept) == -(-frames // 32)
+
+
+@torch.inference_mode()
+def test_long_recordings_are_scored_window_by_window(small):
+    clip = patches(1, 1300)[0]
+
+    scores = small.score_clips([clip])[0]
+
+    assert scores.logits.shape == (3, len(SOURCES))
+    assert scores.columns.shape == (41, len(SOURCES))
+    first = small(clip[None, :, :512])
+    torch.testing.assert_close(scores.logits[[0]], first.logits)
+    torch.testing.assert_close(scores.columns[:16], first.columns[0])
 
 
 @torch.inference_mode()
@@ -131,7 +159,7 @@ def test_networks_that_cannot_be_are_refused(wrong):
 
 def test_onnx_runtime_gives_the_same_scores_for_clips_of_any_length(small):
     graph = ClipNetwork(_session("small", to_onnx(small), threads=1))
-    clips = [patches(1, frames)[0] for frames in (96, 131, 500)]
+    clips = [patches(1, frames)[0] for frames in (96, 131, 500, 1300)]
 
     with torch.inference_mode():
         expected = small.score_clips(clips)

@@ -1,0 +1,259 @@
+"""The fine-tuning: levels, splits, thresholds, a run that goes on, and the bundle at its end."""
+
+import csv
+import dataclasses
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from core.audio.decode import decode
+from core.model.efficientat import AudioSetNetwork, TagHead
+from core.model.logmel import AUDIOSET
+from core.model.predictor import Predictor
+from training.datasets.audioset import label_tags
+from training.datasets.types import Frames
+from training.errors import CheckpointError
+from training.fine_tuning import body as tuning
+from training.fine_tuning import pipeline
+from training.fine_tuning.body import FineTuning, cut, silent_columns
+from training.fine_tuning.data import (
+    Sounds,
+    at_peak,
+    clipped,
+    few_of_each_recording,
+    softened,
+    split_off,
+    tag_space,
+)
+from training.fine_tuning.thresholds import (
+    LABEL_FLOOR,
+    calibrate_own,
+    label_thresholds,
+    possible_tags,
+)
+from training.pretrained import convert
+
+OWN = ("bark", "metal", "rain")
+BANDS = 64
+
+
+def tone(hz: float, level: float = 0.5, seconds: float = 1.5) -> np.ndarray:
+    time = np.arange(round(seconds * AUDIOSET.rate)) / AUDIOSET.rate
+    return (level * np.sin(2 * np.pi * hz * time)).astype(np.float32)
+
+
+def sounds(count: int, seed: int = 0) -> Sounds:
+    random = np.random.default_rng(seed)
+    clips = [random.normal(0, 2, (BANDS, 300 + 50 * n)).astype(np.float32) for n in range(count)]
+    targets = (random.random((count, 3)) < 0.5).astype(np.float32)
+    frames = Frames.joined(clips)
+    return Sounds(frames, frames, frames, targets, np.array([str(n) for n in range(count)]))
+
+
+def parts() -> tuple[AudioSetNetwork, TagHead]:
+    torch.manual_seed(0)
+    body = AudioSetNetwork(width=0.1, labels=7)
+    return body.eval(), TagHead(body.channels + body.hidden_size, 3, 8, 0.4)
+
+
+# Levels and splits
+
+
+def test_sounds_are_brought_to_one_peak():
+    assert np.abs(at_peak(tone(440, 1e-4))).max() == pytest.approx(0.9)
+    assert np.abs(at_peak(tone(440, 40))).max() == pytest.approx(0.9)
+    assert not at_peak(np.zeros(10, np.float32)).any()
+
+
+def test_soft_copies_have_steps_and_clipped_ones_flat_tops():
+    soft, loud = softened(tone(440)), clipped(tone(440))
+
+    assert len(np.unique(soft)) <= 2 * 328 + 1
+    assert np.abs(soft).max() == pytest.approx(0.01, abs=1e-4)
+    assert np.abs(loud).max() == 1
+    assert (np.abs(loud) == 1).mean() > 0.8
+
+
+def test_few_clips_of_a_recording_are_kept():
+    recordings = np.array(["a"] * 9 + ["b"] * 2)
+
+    kept = few_of_each_recording(np.arange(11), recordings, np.random.default_rng(0))
+
+    assert sorted(recordings[kept]) == ["a"] * 4 + ["b"] * 2
+    assert len(set(kept)) == 6
+
+
+def test_what_is_held_back_shares_no_recording():
+    recordings = np.array([str(n // 3) for n in range(60)])
+
+    taught, held = split_off(recordings, 0.2, np.random.default_rng(0))
+
+    assert len(held) == 12
+    assert len(taught) == 48
+    assert not set(recordings[taught]) & set(recordings[held])
+
+
+# Thresholds
+
+
+def test_a_clip_may_have_what_goes_with_one_of_its_tags():
+    space = tag_space(OWN)
+    clip, unknown = frozenset({"music"}), frozenset({"squelch"})
+
+    possible = possible_tags([clip, unknown], space)
+
+    assert possible[0, space.tags.index("guitar")]
+    assert not possible[0, space.tags.index("dog")]
+    assert possible[1].all()
+
+
+def test_thresholds_of_labels_rise_where_a_tag_is_invented():
+    space = tag_space(OWN)
+    dog, guitar = space.tags.index("dog"), space.tags.index("guitar")
+    probabilities = np.zeros((1000, len(space.tags)), np.float32)
+    probabilities[:10, guitar] = 0.7
+    probabilities[:, dog] = 0.9
+
+    thresholds = label_thresholds(probabilities, [frozenset({"dog"})] * 1000, space)
+
+    assert thresholds[guitar] == pytest.approx(0.7)
+    assert thresholds[dog] == LABEL_FLOOR
+    assert thresholds[space.tags.index("piano")] == LABEL_FLOOR
+
+
+def test_sounds_outside_our_tags_raise_thresholds():
+    random = np.random.default_rng(0)
+    labels = (random.random((400, 3)) < 0.4).astype(np.float32)
+    logits = (4 * labels - 2 + random.normal(0, 1, labels.shape)).astype(np.float32)
+    lookalikes = random.normal(1, 1, (200, 3)).astype(np.float32)
+
+    alone = calibrate_own(logits, labels, logits[:1], labels[:1])
+    careful = calibrate_own(logits, labels, lookalikes, np.zeros((200, 3), np.float32))
+
+    assert (careful.threshold > alone.threshold + 0.1).all()
+    np.testing.assert_allclose(careful.slope, alone.slope)
+
+
+# The training of every layer
+
+
+def test_columns_of_silence_are_noticed():
+    frames = torch.zeros(2, BANDS, 130)
+    frames[0, :, 32:97] = AUDIOSET.floor
+
+    assert silent_columns(frames).tolist() == [[False, True, True, False, False], [False] * 5]
+
+
+def test_crops_have_one_length_and_short_sounds_lie_in_silence():
+    crops = cut(sounds(2), np.array([0, 1, 0]), (400, 400), np.random.default_rng(0))
+
+    assert crops.frames.shape == (3, BANDS, 400)
+    assert torch.isfinite(crops.frames).all()
+    is_silent = (crops.frames[0] == AUDIOSET.floor).all(dim=0)
+    assert is_silent.sum() >= 100
+
+
+@pytest.fixture
+def short(monkeypatch):
+    monkeypatch.setattr(tuning, "CLIP_FRAMES", (96, 128))
+    monkeypatch.setattr(tuning, "OTHER_FRAMES", (96, 128))
+
+
+def tuned(folder, seed: int = 3) -> FineTuning:
+    return FineTuning(*parts(), folder, seed)
+
+
+@pytest.mark.usefixtures("short")
+def test_a_run_that_was_stopped_goes_on_as_if_it_never_had_been(monkeypatch, tmp_path):
+    whole = tuned(tmp_path / "whole")
+    whole.run(sounds(6), sounds(3, 1))
+
+    with monkeypatch.context() as stopped:
+        stopped.setattr(FineTuning, "_train_epoch", fail_in_epoch(1))
+        with pytest.raises(KeyboardInterrupt):
+            tuned(tmp_path / "stopped").run(sounds(6), sounds(3, 1))
+    resumed = tuned(tmp_path / "stopped")
+    resumed.run(sounds(6), sounds(3, 1))
+
+    for name, value in whole.body.state_dict().items():
+        assert torch.equal(value, resumed.body.state_dict()[name]), name
+    for name, value in whole.head.state_dict().items():
+        assert torch.equal(value, resumed.head.state_dict()[name]), name
+
+
+def fail_in_epoch(number: int):
+    train_epoch = FineTuning._train_epoch
+
+    def train(self, *data):
+        if self._epoch == number:
+            raise KeyboardInterrupt
+        return train_epoch(self, *data)
+
+    return train
+
+
+@pytest.mark.usefixtures("short")
+def test_every_layer_learns_and_no_statistic_changes(tmp_path):
+    before = {name: value.clone() for name, value in parts()[0].state_dict().items()}
+
+    run = tuned(tmp_path)
+    run.run(sounds(6), sounds(3, 1))
+
+    after = run.body.state_dict()
+    changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    assert {name for name, value in after.items() if value.ndim == 4} <= changed
+    assert not [name for name in changed if "running" in name or "tracked" in name]
+    assert all(torch.equal(value, before[name]) for name, value in run.teacher.state_dict().items())
+
+
+@pytest.mark.usefixtures("short")
+def test_another_run_is_not_gone_on_with(tmp_path):
+    tuned(tmp_path).run(sounds(4), sounds(3, 1))
+
+    with pytest.raises(CheckpointError, match="another run"):
+        tuned(tmp_path, seed=4).run(sounds(4), sounds(3, 1))
+
+
+# From folders to a bundle
+
+
+def write_clips(folder, names: dict[str, tuple[str, float]]):
+    """Write a clip folder: recording -> (tags, pitch)."""
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    with (folder / "clips.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["file", "freesound_id", "tags"])
+        for name, (tags, hz) in names.items():
+            sound = tone(hz) + 0.01 * random.standard_normal(48_000).astype(np.float32)
+            soundfile.write(folder / f"{name}.wav", sound, AUDIOSET.rate)
+            table.writerow([f"{name}.wav", name, tags])
+    return folder
+
+
+def test_a_bundle_is_written_that_predicts(pretrained_file, monkeypatch, tmp_path):
+    monkeypatch.setattr(tuning, "EPOCHS", 1)
+    monkeypatch.setattr(tuning, "CLIP_FRAMES", (96, 128))
+    tags = {"siren alarm": 900.0, "hum motor": 60.0}
+    clips = {f"{n}{tag[0]}": (tag, hz + n) for n in range(10) for tag, hz in tags.items()}
+    others = {f"o{n}": ("music synth", 300.0 + 20 * n) for n in range(10)}
+    source = pipeline.Source(
+        write_clips(tmp_path / "clips", clips),
+        write_clips(tmp_path / "others", others),
+        convert(pretrained_file, tmp_path / "mn04"),
+        tmp_path / "run",
+        min_recordings=2,
+    )
+
+    bundle = pipeline.fine_tune(source, "tiny", tmp_path / "bundle")
+
+    assert {"siren", "alarm", "hum", "motor", "music", "guitar"} <= set(bundle.vocabulary)
+    assert set(bundle.vocabulary) >= set(label_tags().vocabulary)
+    assert bundle.front_end == dataclasses.replace(AUDIOSET)
+    prediction = Predictor(bundle).predict(
+        decode(tmp_path / "clips" / "0s.wav", rate=AUDIOSET.rate)
+    )
+    assert len(prediction.probabilities) == len(bundle.vocabulary)
+    assert np.isfinite(prediction.probabilities).all()
