@@ -205,7 +205,7 @@ def rounded(row: Numbers) -> Numbers:
 
 
 def summary_lines(scores: BundleMetrics) -> list[str]:
-    """Return the scores as lines of text, the worst tags last."""
+    """Return the scores as lines of text, the worst tags last; no tags without clips."""
     intervals = scores["intervals"]["recordings"]
     lines = [f"{scores['clips']} clips of {scores['recordings']} recordings"]
     for name, value in scores["overall"].items():
@@ -214,7 +214,8 @@ def summary_lines(scores: BundleMetrics) -> list[str]:
         lines.append(f"{name:22s} {_cell(value)}{interval}")
     lines += [f"{'ece':22s} {scores['reliability']['ece']:.4f}", ""]
     lines.append(f"{'tag':14s} PR-AUC ROC-AUC clips recordings")
-    rows = sorted(scores["per_tag"].items(), key=lambda item: -(item[1]["pr_auc"] or 0))
+    scored = ((tag, row) for tag, row in scores["per_tag"].items() if row["clips"])
+    rows = sorted(scored, key=lambda item: -(item[1]["pr_auc"] or 0))
     for tag, row in rows:
         cells = f"{_cell(row['pr_auc'])}  {_cell(row['roc_auc'])}"
         lines.append(f"{tag:14s} {cells}   {row['clips']:5d} {row['recordings']:5d}")

@@ -24,11 +24,11 @@ CLAMP = 6.0
 
 
 class ClipScores(NamedTuple):
-    """Scores of clips of equal length.
+    """Scores of clips of equal length, or of one, without the first dimension.
 
     Attributes:
-        logits: Of whole clips, [n, tags].
-        embedding: Of whole clips, [n, size].
+        logits: Of windows, [n, windows, tags].
+        embedding: Of windows, [n, windows, size].
         columns: Logits per column of `TIME_STRIDE` frames, [n, columns, tags].
     """
 

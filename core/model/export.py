@@ -63,10 +63,16 @@ def to_onnx(network: Network) -> bytes:
         return _export(_ColumnGraph(fused), {FRAMES: patches, WINDOWS: windows}, dynamic)
     if isinstance(fused, EfficientAT):
         clips = torch.zeros(2, network.bands, 2 * network.window)
-        outputs = {LOGITS: {0: "clips"}, EMBEDDING: {0: "clips"}}
-        columns = {COLUMNS: {0: "clips", 1: "columns"}}
-        dynamic = {FRAMES: {0: "clips", 2: "time"}, **outputs, **columns}
-        return _export(_ClipGraph(fused), {FRAMES: clips}, dynamic, (LOGITS, EMBEDDING, COLUMNS))
+        windows = torch.arange(6).reshape(3, 2)
+        dynamic = {
+            FRAMES: {0: "clips", 2: "time"},
+            WINDOWS: {0: "windows", 1: "width"},
+            LOGITS: {0: "clips", 1: "windows"},
+            EMBEDDING: {0: "clips", 1: "windows"},
+            COLUMNS: {0: "clips", 1: "columns"},
+        }
+        inputs, outputs = {FRAMES: clips, WINDOWS: windows}, (LOGITS, EMBEDDING, COLUMNS)
+        return _export(_ClipGraph(fused), inputs, dynamic, outputs)
     dynamic = {name: {0: "patches"} for name in (PATCHES, LOGITS, EMBEDDING)}
     return _export(_PatchGraph(fused), {PATCHES: patches}, dynamic)
 
@@ -125,15 +131,15 @@ class _ColumnGraph(nn.Module):
 
 
 class _ClipGraph(nn.Module):
-    """Scores of whole clips, as a tuple."""
+    """Scores of windows and of columns, as a tuple."""
 
     def __init__(self, network: EfficientAT) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return logits [n, tags], embedding [n, size] and columns [n, columns, tags]."""
-        scores = self.network(frames)
+    def forward(self, frames: Tensor, windows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return logits and embedding [n, windows, ...], and columns [n, columns, tags]."""
+        scores = self.network(frames, windows)
         return scores.logits, scores.embedding, scores.columns
 
 

@@ -12,8 +12,8 @@ from core.model.onnx_format import has_external_data
 from core.model.windows import (
     COLUMN_FRAMES,
     CONTEXT_FRAMES,
-    clip_windows,
-    join_columns,
+    ClipPiece,
+    clip_pieces,
     window_starts,
 )
 
@@ -28,13 +28,13 @@ PATCHES, FRAMES, WINDOWS = "patches", "frames", "windows"
 """Inputs of the graphs: `patches` float [n, bands, window]; or `frames` float [n, bands, time], the
 time a multiple of `COLUMN_FRAMES`, and `windows` int64 [windows, width], the columns of each."""
 LOGITS, EMBEDDING, COLUMNS = "logits", "embedding", "columns"
-"""Outputs: float [n, tags] and [n, size] of `patches` or whole clips; of windows [n, windows, tags]
-and so on. `columns`, of whole clips only: logits per column of time, [n, columns, tags]."""
+"""Outputs: float [n, tags] and [n, size] of `patches`; of windows [n, windows, tags]
+and so on. `columns`, of `efficientat_mn` only: logits per column of time, [n, columns, tags]."""
 GRAPH_INPUTS: dict[str, tuple[str, ...]] = {
     "prototype_cnn": (PATCHES,),
     "prototype_cnn_columns": (PATCHES,),
     "earmark_cnn": (FRAMES, WINDOWS),
-    "efficientat_mn": (FRAMES,),
+    "efficientat_mn": (FRAMES, WINDOWS),
 }
 """Inputs of the graph, by architecture."""
 
@@ -127,20 +127,14 @@ class ClipNetwork:
         return [ClipScores(*scores[:2]) for scores in self.score_clips(clips)]
 
     def _score_clip(self, clip: Frames) -> WholeClipScores:
-        windows = clip_windows(clip.shape[1])
-        scored = [self._run(clip[:, window]) for window in windows]
-        kept = join_columns(windows, [len(scores.columns) for scores in scored])
-        pairs = zip(scored, kept, strict=True)
-        return WholeClipScores(
-            np.concatenate([scores.logits for scores in scored]),
-            np.concatenate([scores.embedding for scores in scored]),
-            np.concatenate([scores.columns[columns] for scores, columns in pairs]),
-        )
+        scored = [self._score_piece(clip, piece) for piece in clip_pieces(clip.shape[1])]
+        return WholeClipScores(*(np.concatenate(parts) for parts in zip(*scored, strict=True)))
 
-    def _run(self, clip: Frames) -> WholeClipScores:
-        inputs = {FRAMES: np.ascontiguousarray(clip[None])}
+    def _score_piece(self, clip: Frames, piece: ClipPiece) -> WholeClipScores:
+        frames = np.ascontiguousarray(clip[None, :, piece.frames])
+        inputs = {FRAMES: frames, WINDOWS: piece.windows}
         logits, embedding, columns = self._session.run([LOGITS, EMBEDDING, COLUMNS], inputs)
-        return WholeClipScores(logits, embedding, columns[0])
+        return WholeClipScores(logits[0], embedding[0], columns[0, piece.columns])
 
 
 class _PatchNetwork:
@@ -256,7 +250,9 @@ def _check_that_graph_fits(session: "onnxruntime.InferenceSession", bundle: Bund
     inputs = {value.name: value.shape for value in session.get_inputs()}
     outputs = {value.name: value.shape for value in session.get_outputs()}
     names = GRAPH_INPUTS[bundle.architecture]
-    expected = {LOGITS, EMBEDDING} | ({COLUMNS} if names == (FRAMES,) else set())
+    expected = {LOGITS, EMBEDDING} | (
+        {COLUMNS} if bundle.architecture == "efficientat_mn" else set()
+    )
     fits = tuple(inputs) == names and set(outputs) == expected
     if fits:
         bands, time = inputs[names[0]][1:]

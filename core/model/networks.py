@@ -28,8 +28,8 @@ from core.model.windows import (
     CONTEXT_FRAMES,
     DEFAULT_HOP,
     DEFAULT_WINDOW,
-    clip_windows,
-    join_columns,
+    ClipPiece,
+    clip_pieces,
     window_starts,
 )
 
@@ -417,12 +417,26 @@ class EfficientAT(Network):
         self.head = TagHead(size, head_tags, hidden, dropout)
         self.greatest = GreatestOfGroups(sources)
 
-    def forward(self, clips: Tensor) -> ClipScores:
-        """Score clips of equal length, float [n, bands, frames]."""
+    def forward(self, clips: Tensor, windows: Tensor | None = None) -> ClipScores:
+        """Score windows and columns of clips of equal length.
+
+        Args:
+            clips: float [n, bands, frames].
+            windows: int64 [windows, width], the columns of each window; None for one of all.
+
+        Returns:
+            Logits [n, windows, tags], embedding [n, windows, size] and columns [n, columns, tags].
+        """
         columns = self.body.columns(clips)
-        pooled = columns.mean(dim=1, keepdim=True)
-        logits, hidden = self._tag_logits(torch.cat([pooled, columns], dim=1))
-        return ClipScores(logits[:, 0], hidden[:, 0], logits[:, 1:])
+        if windows is None:
+            windows = torch.arange(columns.shape[1], device=clips.device).unsqueeze(0)
+        pooled = columns[:, windows].mean(dim=2)
+        count = pooled.shape[1]
+        # Together, so that the exported graph holds the head's weights once.
+        features = self.body.classify(torch.cat([pooled, columns], dim=1))
+        outputs = torch.cat([features.labels, self.head(features)], dim=-1)
+        logits = self.greatest(outputs)
+        return ClipScores(logits[:, :count], features.hidden[:, :count], logits[:, count:])
 
     def score_clips(self, clips: list[Tensor]) -> list[ClipScores]:
         """Score whole recordings; a long one in several windows.
@@ -445,21 +459,13 @@ class EfficientAT(Network):
         return [WindowScores(*scores[:2]) for scores in self.score_clips(clips)]
 
     def _score_clip(self, clip: Tensor) -> ClipScores:
-        windows = clip_windows(clip.shape[1])
-        scored = [self(clip[:, window].unsqueeze(0)) for window in windows]
-        kept = join_columns(windows, [scores.columns.shape[1] for scores in scored])
-        pairs = zip(scored, kept, strict=True)
-        return ClipScores(
-            torch.cat([scores.logits for scores in scored]),
-            torch.cat([scores.embedding for scores in scored]),
-            torch.cat([scores.columns[0, columns] for scores, columns in pairs]),
-        )
+        scored = [self._score_piece(clip, piece) for piece in clip_pieces(clip.shape[1])]
+        return ClipScores(*(torch.cat(parts) for parts in zip(*scored, strict=True)))
 
-    def _tag_logits(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits [..., tags] and the hidden layer of pooled features [..., channels]."""
-        features = self.body.classify(pooled)
-        logits = torch.cat([features.labels, self.head(features)], dim=-1)
-        return self.greatest(logits), features.hidden
+    def _score_piece(self, clip: Tensor, piece: ClipPiece) -> ClipScores:
+        windows = torch.from_numpy(piece.windows).to(clip.device)
+        logits, embedding, columns = self(clip[:, piece.frames].unsqueeze(0), windows)
+        return ClipScores(logits[0], embedding[0], columns[0, piece.columns])
 
 
 def _check_sources(sources: Sequence[Sequence[int]], tags: int, outputs: int) -> None:

@@ -1,5 +1,10 @@
 """Windows of time that a network answers for, without a library to compute networks with."""
 
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
 DEFAULT_WINDOW = 96
 """Frames in a window, where a bundle does not say otherwise."""
 DEFAULT_HOP = 48
@@ -18,31 +23,47 @@ def window_starts(frames: int, window: int, hop: int) -> list[int]:
 
 CLIP_COLUMN_FRAMES = 32
 """Frames that a column of features of `efficientat_mn` stands for."""
-MAX_CLIP_FRAMES = 1024
-"""A longer recording is not one clip to `efficientat_mn`, but several."""
-CLIP_WINDOW_FRAMES = 512
+MAX_CLIP_FRAMES = 512
+"""A longer recording has several windows, as long as the clips of the training: in the mean over
+more time a sound that fills a part of it would be lost."""
+CLIP_WINDOW_COLUMNS, CLIP_HOP_COLUMNS = 12, 6
+PIECE_FRAMES = 1024
+"""Most frames of a pass of `efficientat_mn`; its squeeze-excitation looks at all of them."""
 
 
-def clip_windows(frames: int) -> list[slice]:
-    """Return the clips that `efficientat_mn` takes a recording for: all of it, or windows.
+@dataclass(frozen=True)
+class ClipPiece:
+    """What `efficientat_mn` scores in a pass.
 
-    Each begins with a column; the last ends with the recording.
+    Attributes:
+        frames: Of the recording.
+        windows: The piece's columns in each window, int64 [windows, width].
+        columns: Those of its columns that no later piece has.
     """
+
+    frames: slice
+    windows: NDArray[np.int64]
+    columns: slice
+
+
+def clip_pieces(frames: int) -> list[ClipPiece]:
+    """Return the pieces of a recording; a short one is one piece with one window."""
     if frames <= MAX_CLIP_FRAMES:
-        return [slice(0, frames)]
-    missing = frames - CLIP_WINDOW_FRAMES
-    last = -(-missing // CLIP_COLUMN_FRAMES) * CLIP_COLUMN_FRAMES
-    starts = [*range(0, last, CLIP_WINDOW_FRAMES), last]
-    return [slice(start, min(start + CLIP_WINDOW_FRAMES, frames)) for start in starts]
+        columns = np.arange(-(-frames // CLIP_COLUMN_FRAMES))
+        return [ClipPiece(slice(0, frames), columns[None], slice(0, len(columns)))]
+    overlap = (CLIP_WINDOW_COLUMNS - CLIP_HOP_COLUMNS) * CLIP_COLUMN_FRAMES
+    last = -(-max(0, frames - PIECE_FRAMES) // CLIP_COLUMN_FRAMES) * CLIP_COLUMN_FRAMES
+    starts = [*range(0, last, PIECE_FRAMES - overlap), last]
+    return [
+        _piece(slice(start, min(start + PIECE_FRAMES, frames)), following)
+        for start, following in zip(starts, [*starts[1:], frames], strict=True)
+    ]
 
 
-def join_columns(windows: list[slice], counts: list[int]) -> list[slice]:
-    """Return which of its columns each window gives, so that every column is given once.
-
-    Args:
-        windows: From `clip_windows`.
-        counts: Columns of each.
-    """
-    ends = [window.start // CLIP_COLUMN_FRAMES for window in windows[1:]]
-    kept = zip(windows, [*ends, windows[-1].start // CLIP_COLUMN_FRAMES + counts[-1]], strict=True)
-    return [slice(0, end - window.start // CLIP_COLUMN_FRAMES) for window, end in kept]
+def _piece(frames: slice, following: int) -> ClipPiece:
+    """Return the piece of these frames, which gives the columns up to the `following` piece's."""
+    columns = -(-(frames.stop - frames.start) // CLIP_COLUMN_FRAMES)
+    first = window_starts(columns, CLIP_WINDOW_COLUMNS, CLIP_HOP_COLUMNS)
+    windows = np.array(first, np.int64)[:, None] + np.arange(CLIP_WINDOW_COLUMNS)
+    given = -(-(following - frames.start) // CLIP_COLUMN_FRAMES)
+    return ClipPiece(frames, windows, slice(0, given))

@@ -140,7 +140,7 @@ def fine_tune(source: Source, name: str, out: Path) -> Bundle:
     material = load_material(source)
     published = load_pretrained(source.weights)
     others = with_answers(material.other_sounds, published, material.space)
-    head = fit_head(published, material, others, source.seed)
+    head = fit_head(published, material, others, source.seed, with_copies=False)
     run = tuning.FineTuning(published, head, source.run, source.seed)
     run.run(material.sounds.rows(material.train), others.rows(material.taught))
     body = rounded_to_half(run.body)
@@ -194,10 +194,16 @@ def with_answers(others: Sounds, published: AudioSetNetwork, space: TagSpace) ->
     return Sounds(others.frames, others.soft, others.clipped, targets, others.recordings)
 
 
-def fit_head(body: AudioSetNetwork, material: Material, others: Sounds, seed: int) -> TagHead:
-    """Train a head on features of whole clips and of their soft and clipped copies."""
+def fit_head(
+    body: AudioSetNetwork,
+    material: Material,
+    others: Sounds,
+    seed: int,
+    with_copies: bool = True,
+) -> TagHead:
+    """Train a head on features of whole clips, and of their soft and clipped copies."""
     sounds = material.sounds.rows(material.train).followed_by(others.rows(material.taught))
-    copies = (sounds.frames, sounds.soft, sounds.clipped)
+    copies = [sounds.frames, *([sounds.soft, sounds.clipped] if with_copies else [])]
     parts = [whole_clips(body, frames) for frames in copies]
     features = Features(*(torch.cat(values) for values in zip(*parts, strict=True)))
     weights = np.ones(len(sounds.targets), np.float32)

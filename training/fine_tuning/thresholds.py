@@ -14,7 +14,7 @@ from training.datasets.types import Labels
 from training.evaluate import THRESHOLD_PRIOR, Logits, Probabilities, calibrate
 from training.fine_tuning.data import TagSpace
 
-LABEL_FLOOR = 0.3
+LABEL_FLOOR = 0.5
 LABEL_QUANTILE = 0.998
 OTHER_SOUNDS_WEIGHT = 2.0
 RECALL_WEIGHT = 0.7

@@ -12,7 +12,7 @@ from core.model.export import to_onnx
 from core.model.inference import ClipNetwork, _session
 from core.model.logmel import AUDIOSET, log_mel
 from core.model.networks import EfficientAT, build
-from core.model.windows import clip_windows, join_columns
+from core.model.windows import clip_pieces
 from tests.helpers.small_bundle import with_batch_statistics
 from training.pretrained import convert, load_pretrained
 
@@ -71,52 +71,58 @@ def test_widths_are_multiples_of_eight(channels, width, expected):
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("frames", [96, 100, 127, 128, 129, 400])
-def test_a_column_stands_for_32_frames(small, frames):
-    scores = small(patches(2, frames))
+@pytest.mark.parametrize("frames", [96, 100, 127, 128, 129, 400, 512])
+def test_a_short_clip_is_one_window_with_a_column_for_32_frames(small, frames):
+    (scores,) = small.score_clips([patches(1, frames)[0]])
 
-    assert scores.logits.shape == (2, len(SOURCES))
-    assert scores.embedding.shape == (2, small.embedding_size)
-    assert scores.columns.shape == (2, -(-frames // 32), len(SOURCES))
+    assert scores.logits.shape == (1, len(SOURCES))
+    assert scores.embedding.shape == (1, small.embedding_size)
+    assert scores.columns.shape == (-(-frames // 32), len(SOURCES))
 
 
 @torch.inference_mode()
 def test_clips_do_not_depend_on_their_neighbours(small):
     clips = patches(3, 200)
 
-    together = small(clips)
+    together = small(clips, torch.arange(7)[None])
     alone = small.score_clips(list(clips))
 
     for number, scores in enumerate(alone):
-        expected = (together.logits[[number]], together.embedding[[number]])
-        for values, value in zip(scores, (*expected, together.columns[number]), strict=True):
-            torch.testing.assert_close(values, value, atol=1e-5, rtol=1e-5)
+        for values, expected in zip(scores, together, strict=True):
+            torch.testing.assert_close(values, expected[number], atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("frames", [1025, 1040, 1056, 1500, 1536, 1537, 60_000])
-def test_a_long_recording_is_covered_by_windows_that_begin_with_a_column(frames):
-    windows = clip_windows(frames)
-    counts = [-(-(window.stop - window.start) // 32) for window in windows]
-    kept = join_columns(windows, counts)
+@pytest.mark.parametrize("frames", [513, 544, 545, 1000, 1024, 1025, 1057, 60_000])
+def test_pieces_of_a_long_recording_give_every_column_once(frames):
+    pieces = clip_pieces(frames)
 
-    assert windows[0].start == 0
-    assert windows[-1].stop == frames
-    assert all(window.start % 32 == 0 for window in windows)
-    assert all(480 < window.stop - window.start <= 512 for window in windows)
-    assert sum(part.stop for part in kept) == -(-frames // 32)
+    assert pieces[0].frames.start == 0
+    assert pieces[-1].frames.stop == frames
+    assert sum(piece.columns.stop for piece in pieces) == -(-frames // 32)
+    seen = set()
+    for piece in pieces:
+        first, columns = (
+            piece.frames.start // 32,
+            -(-(piece.frames.stop - piece.frames.start) // 32),
+        )
+        assert piece.frames.start % 32 == 0
+        assert piece.frames.stop - piece.frames.start <= 1024
+        assert piece.windows.min() == 0
+        assert piece.windows.max() == columns - 1
+        seen |= set((piece.windows + first).flatten().tolist())
+    assert seen == set(range(-(-frames // 32)))
 
 
 @torch.inference_mode()
-def test_long_recordings_are_scored_window_by_window(small):
-    clip = patches(1, 1300)[0]
+def test_long_recordings_have_windows(small):
+    clip = patches(1, 700)[0]
 
-    scores = small.score_clips([clip])[0]
+    (scores,) = small.score_clips([clip])
 
     assert scores.logits.shape == (3, len(SOURCES))
-    assert scores.columns.shape == (41, len(SOURCES))
-    first = small(clip[None, :, :512])
-    torch.testing.assert_close(scores.logits[[0]], first.logits)
-    torch.testing.assert_close(scores.columns[:16], first.columns[0])
+    assert scores.columns.shape == (22, len(SOURCES))
+    second = small(clip[None], torch.arange(6, 18)[None])
+    torch.testing.assert_close(scores.logits[1], second.logits[0, 0])
 
 
 @torch.inference_mode()
@@ -127,7 +133,7 @@ def test_a_tag_has_the_greatest_logit_of_its_sources(small):
 
     expected = torch.stack([outputs[:, source].amax(dim=1) for source in SOURCES], dim=1)
 
-    torch.testing.assert_close(small(clips).logits, expected)
+    torch.testing.assert_close(small(clips, torch.arange(5)[None]).logits[:, 0], expected)
 
 
 def test_groups_of_any_size_keep_their_order():
