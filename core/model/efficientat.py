@@ -163,7 +163,7 @@ class GreatestOfGroups(nn.Module):
         order = [number for _, numbers in sorted(buckets.items()) for number in numbers]
         self._sizes: list[int] = []
         for bits, numbers in sorted(buckets.items()):
-            rows = [_repeated(groups[number], 1 << bits) for number in numbers]
+            rows = [_filled_up(groups[number], 1 << bits) for number in numbers]
             self.register_buffer(f"group_{bits}", torch.tensor(rows), persistent=False)
             self._sizes.append(bits)
         self.register_buffer("place", torch.tensor(order).argsort(), persistent=False)
@@ -257,6 +257,6 @@ def _convolution(
     return nn.Sequential(*layers)
 
 
-def _repeated(group: Sequence[int], length: int) -> list[int]:
+def _filled_up(group: Sequence[int], length: int) -> list[int]:
     """Return a group filled up with its first member."""
     return [*group, *[group[0]] * (length - len(group))]

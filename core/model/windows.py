@@ -33,7 +33,7 @@ PIECE_FRAMES = 1024
 
 @dataclass(frozen=True)
 class ClipPiece:
-    """What `efficientat_mn` scores in a pass.
+    """A part of a recording that `efficientat_mn` scores in a pass.
 
     Attributes:
         frames: Of the recording.

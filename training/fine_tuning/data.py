@@ -1,4 +1,4 @@
-"""What the fine-tuning learns from: clips with our tags, and other sounds with tags that are sure.
+"""Sounds that the fine-tuning learns from: clips with our tags, others with tags that are sure.
 
 Every sound is brought to one peak level before the front-end. Copies of it are what recordings at a
 wrong level are: rounded to 16 bits when it was 40 dB softer, and clipped when it was 20 dB louder.
@@ -128,10 +128,10 @@ def few_of_each_recording(
     """Return at most `MAX_CLIPS_OF_RECORDING` of the rows of each recording."""
     kept: dict[str, list[int]] = {}
     for row in random.permutation(rows).tolist():
-        chosen = kept.setdefault(str(recordings[row]), [])
-        if len(chosen) < MAX_CLIPS_OF_RECORDING:
-            chosen.append(row)
-    return np.array(sorted(row for chosen in kept.values() for row in chosen), np.int64)
+        kept_rows = kept.setdefault(str(recordings[row]), [])
+        if len(kept_rows) < MAX_CLIPS_OF_RECORDING:
+            kept_rows.append(row)
+    return np.array(sorted(row for kept_rows in kept.values() for row in kept_rows), np.int64)
 
 
 def split_off(

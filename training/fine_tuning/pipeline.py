@@ -67,7 +67,7 @@ NOT_SCORED: Numbers = {
 
 @dataclass(frozen=True)
 class Source:
-    """What to train on.
+    """The data and the settings of a fine-tuning.
 
     Attributes:
         clips: Folder of clips with our tags.
@@ -93,7 +93,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Material:
+class FineTuningData:
     """The data of a fine-tuning.
 
     Attributes:
@@ -137,7 +137,7 @@ def fine_tune(source: Source, name: str, out: Path) -> Bundle:
         CheckpointError: `source.run` holds something else.
         BundleError: The bundle cannot be written.
     """
-    material = load_material(source)
+    material = load_data(source)
     published = load_pretrained(source.weights)
     others = with_answers(material.other_sounds, published, material.space)
     head = fit_head(published, material, others, source.seed, with_copies=False)
@@ -158,7 +158,7 @@ def fine_tune(source: Source, name: str, out: Path) -> Bundle:
     )
 
 
-def load_material(source: Source) -> Material:
+def load_data(source: Source) -> FineTuningData:
     """Read and split the clips and the other sounds.
 
     Raises:
@@ -181,7 +181,9 @@ def load_material(source: Source) -> Material:
         raise DatasetError(f"{source.others} has too few recordings to hold some back.")
     logger.info("fine-tuning clips=%d others=%d tags=%d", len(train), len(taught), len(own))
     space = tag_space(own)
-    return Material(space, clips, sounds, subset_of, train, others, other_sounds, taught, held_back)
+    return FineTuningData(
+        space, clips, sounds, subset_of, train, others, other_sounds, taught, held_back
+    )
 
 
 def with_answers(others: Sounds, published: AudioSetNetwork, space: TagSpace) -> Sounds:
@@ -196,7 +198,7 @@ def with_answers(others: Sounds, published: AudioSetNetwork, space: TagSpace) ->
 
 def fit_head(
     body: AudioSetNetwork,
-    material: Material,
+    material: FineTuningData,
     others: Sounds,
     seed: int,
     with_copies: bool = True,
@@ -213,7 +215,7 @@ def fit_head(
 
 
 def evaluate_tagger(
-    body: AudioSetNetwork, head: TagHead, material: Material
+    body: AudioSetNetwork, head: TagHead, material: FineTuningData
 ) -> tuple[Calibration, BundleMetrics]:
     """Calibrate on validation and the sounds held back; score the own tags on test."""
     space, sounds, others = material.space, material.sounds, material.other_sounds
@@ -273,7 +275,7 @@ def _precise_thresholds(
     return {name: {tag: row.get(tag) for tag in space.tags} for name, row in own.items()}
 
 
-def _description(name: str, source: Source, material: Material) -> dict[str, Any]:
+def _description(name: str, source: Source, material: FineTuningData) -> dict[str, Any]:
     """Return the contents of model.json."""
     rows = (material.train, material.rows(1), material.rows(2))
     recordings = material.sounds.recordings
