@@ -7,11 +7,12 @@ import torch
 from numpy.typing import NDArray
 
 from core.model import metrics
-from core.model.bundle import Bundle, Calibration, Pooling, Scaler
-from core.model.logmel import FLOOR
+from core.model.bundle import Bundle, Calibration, Scaler
+from core.model.front_end import sounding_frames
+from core.model.logmel import COALA, FLOOR, LogMelSpec
 from core.model.metrics import BundleMetrics, Numbers
 from core.model.networks import Network
-from core.model.predictor import pool
+from core.model.pooling import Pooling, pool_recording, segment_windows
 from training.datasets.clips import load_frames, multi_hot, read_clips, read_split
 from training.datasets.types import Labels, Subset, trained_facts
 from training.errors import DatasetError
@@ -53,28 +54,45 @@ def evaluate_bundle(
         raise DatasetError(f"{data} has no clips of the test recordings of {bundle.name}.")
     labels = multi_hot(test_clips, bundle.vocabulary)
     recordings = np.array([clip.recording for clip in test_clips])
-    frames = load_frames(test_clips, cache)
+    frames = load_frames(test_clips, cache, bundle.front_end)
     test = Subset(frames, np.arange(len(test_clips)), labels, recordings)
-    logits = clip_logits(bundle.network(), test, bundle.scaler, bundle.pooling)
+    network, spec = bundle.network(), bundle.front_end
+    logits = clip_logits(network, test, bundle.scaler, bundle.pooling, spec)
     described = bundle.metrics["split"]
     return score(logits, test, bundle.calibration, bundle.vocabulary, described)
 
 
 @torch.inference_mode()
-def clip_logits(network: Network, subset: Subset, scaler: Scaler, pooling: Pooling) -> Logits:
+def clip_logits(
+    network: Network,
+    subset: Subset,
+    scaler: Scaler,
+    pooling: Pooling,
+    spec: LogMelSpec = COALA,
+) -> Logits:
     """Score whole clips as `Predictor` does, where the network is.
+
+    Args:
+        network: On any device.
+        subset: The clips.
+        scaler: Of their log-mel frames.
+        pooling: From windows to the clip.
+        spec: The front-end that the frames are of.
 
     Returns:
         Pooled logits, float32 [clips, tags].
     """
     network.eval()
     device = next(network.parameters()).device
+    segment = segment_windows(spec, network.window, network.hop)
     rows = []
     for start in range(0, len(subset.clips), BATCH_SIZE):
         clips = [subset.frames.clip(index) for index in subset.clips[start : start + BATCH_SIZE]]
+        sounding = [sounding_frames(clip) for clip in clips]
         filled = [torch.from_numpy(scaler(_fill(clip, network.window))) for clip in clips]
-        for scores in network.score([clip.to(device) for clip in filled]):
-            rows.append(pool(scores.logits.float().cpu().numpy(), pooling))
+        for scores in network.score([clip.to(device) for clip in filled], sounding):
+            logits = scores.logits.float().cpu().numpy()
+            rows.append(pool_recording(logits, pooling, segment))
     return np.stack(rows)
 
 

@@ -22,7 +22,8 @@ from core.model.inference import (
     InferenceNetwork,
     open_network,
 )
-from core.model.logmel import LogMelSpec, log_mel
+from core.model.front_end import network_frames
+from core.model.logmel import LogMelSpec
 from core.model.networks import EarmarkCNN, Network, fuse_batch_norm
 from core.settings import EXAMPLE_SOUNDS
 
@@ -77,7 +78,8 @@ def check_parity(network: Network, graph: InferenceNetwork, bundle: Bundle) -> N
     with torch.inference_mode():
         expected = network.score([torch.from_numpy(clip) for clip in clips])
     for scores, actual in zip(expected, graph.score(clips), strict=True):
-        for values, exported in zip(scores, actual, strict=True):
+        exported_scores = (actual.logits, actual.embedding)
+        for values, exported in zip(scores, exported_scores, strict=True):
             if not np.allclose(values.numpy(), exported, atol=TOLERANCE, rtol=TOLERANCE):
                 reason = f"{NETWORK} answers otherwise than the weights on the example sounds"
                 raise InvalidBundle(f"{where}: {reason}.")
@@ -139,4 +141,4 @@ def _example_log_mels(spec: LogMelSpec) -> tuple[NDArray[np.float32], ...]:
         return ()
     first_seconds = [samples[: SHORT_S * spec.rate] for samples in sounds[:2]]
     clips = [*sounds, *first_seconds, np.concatenate(sounds)]
-    return tuple(log_mel(samples, spec) for samples in clips)
+    return tuple(network_frames(samples, spec) for samples in clips)

@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 from core.model.bundle import NETWORK, Bundle
 from core.model.errors import InvalidBundle
 from core.model.onnx_format import has_external_data
-from core.model.windows import COLUMN_FRAMES, CONTEXT_FRAMES, window_starts
+from core.model.windows import (
+    COLUMN_FRAMES,
+    CONTEXT_FRAMES,
+    column_spans,
+    column_windows,
+    contains_sound,
+    window_spans,
+)
+from core.work import Checkpoint, no_checkpoint
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -31,25 +39,52 @@ GRAPH_INPUTS: dict[str, tuple[str, ...]] = {
 """Inputs of the graph, by architecture."""
 
 Frames = NDArray[np.float32]
+Sounding = NDArray[np.bool_]
 _Item = TypeVar("_Item")
 
 
-class ClipScores(NamedTuple):
-    """`logits` float32 [windows, tags] and `embedding` float32 [windows, size] of a clip."""
+class WindowScores(NamedTuple):
+    """What the graph gives: `logits` float32 [..., tags] and `embedding` float32 [..., size]."""
 
     logits: NDArray[np.float32]
     embedding: NDArray[np.float32]
 
 
+class ClipScores(NamedTuple):
+    """Scores of a clip.
+
+    Attributes:
+        logits: float32 [windows, tags], of the windows that are not digital silence.
+        embedding: float32 [windows, size], of the same windows.
+        frame_logits: float32 [spans, tags], of the shortest spans of time that the network tells
+            apart, silence included.
+    """
+
+    logits: NDArray[np.float32]
+    embedding: NDArray[np.float32]
+    frame_logits: NDArray[np.float32]
+
+
 class InferenceNetwork(Protocol):
     """A network that only predicts. One object may be shared by threads."""
 
-    def score(self, clips: Sequence[Frames]) -> list[ClipScores]:
+    def score(
+        self,
+        clips: Sequence[Frames],
+        sounding: Sequence[Sounding] | None = None,
+        checkpoint: Checkpoint = no_checkpoint,
+    ) -> list[ClipScores]:
         """Score whole clips.
 
         Args:
             clips: float32 [bands, frames >= window] each.
+            sounding: For each clip, False for its frames of digital silence, [frames]; None where
+                all sound.
+            checkpoint: Called before each pass.
         """
+
+    def spans(self, frames: int) -> NDArray[np.int64]:
+        """Return first frame and end of what `frame_logits` are for, [spans, 2]."""
 
 
 def open_network(bundle: Bundle, model: bytes, threads: int = 1) -> InferenceNetwork:
@@ -86,20 +121,34 @@ class _PatchNetwork:
     def __init__(self, session: "onnxruntime.InferenceSession", window: int, hop: int) -> None:
         self._session, self._window, self._hop = session, window, hop
 
-    def score(self, clips: Sequence[Frames]) -> list[ClipScores]:
+    def score(
+        self,
+        clips: Sequence[Frames],
+        sounding: Sequence[Sounding] | None = None,
+        checkpoint: Checkpoint = no_checkpoint,
+    ) -> list[ClipScores]:
         """Score the windows of all clips together, a batch of them per pass."""
-        starts = [window_starts(clip.shape[1], self._window, self._hop) for clip in clips]
-        patches = [
-            clip[:, start : start + self._window]
-            for clip, own_starts in zip(clips, starts, strict=True)
-            for start in own_starts
-        ]
-        scores = _joined(
-            [_run(self._session, {PATCHES: np.stack(batch)}) for batch in _batches(patches)]
-        )
-        ends = np.cumsum([len(own_starts) for own_starts in starts])[:-1]
-        parts = zip(np.split(scores.logits, ends), np.split(scores.embedding, ends), strict=True)
-        return [ClipScores(*part) for part in parts]
+        spans = [self.spans(clip.shape[1]) for clip in clips]
+        pairs = zip(clips, spans, strict=True)
+        patches = [clip[:, start:end] for clip, own_spans in pairs for start, end in own_spans]
+        passes = []
+        for batch in _batches(patches):
+            checkpoint()
+            passes.append(_run(self._session, {PATCHES: np.stack(batch)}))
+        logits, embedding = _joined(passes)
+        ends = np.cumsum([len(own_spans) for own_spans in spans])[:-1]
+        parts = zip(spans, np.split(logits, ends), np.split(embedding, ends), strict=True)
+        scores = []
+        for index, (own_spans, own_logits, own_embedding) in enumerate(parts):
+            kept = np.ones(len(own_spans), bool)
+            if sounding is not None and sounding[index].any():
+                kept = contains_sound(own_spans, sounding[index])
+            scores.append(ClipScores(own_logits[kept], own_embedding[kept], own_logits))
+        return scores
+
+    def spans(self, frames: int) -> NDArray[np.int64]:
+        """Return first frame and end of each window: it knows nothing finer."""
+        return window_spans(frames, self._window, self._hop)
 
 
 class _ColumnNetwork:
@@ -108,54 +157,86 @@ class _ColumnNetwork:
     def __init__(self, session: "onnxruntime.InferenceSession", window: int, hop: int) -> None:
         self._session, self._window, self._hop = session, window, hop
 
-    def score(self, clips: Sequence[Frames]) -> list[ClipScores]:
-        """Score clips; those of equal length share a pass."""
-        groups: dict[int, list[int]] = {}
+    def score(
+        self,
+        clips: Sequence[Frames],
+        sounding: Sequence[Sounding] | None = None,
+        checkpoint: Checkpoint = no_checkpoint,
+    ) -> list[ClipScores]:
+        """Score clips; those of equal length and with the same silence share a pass."""
+        masks: Sequence[Sounding | None] = sounding or [None] * len(clips)
+        windows = [
+            column_windows(clip.shape[1], self._window, self._hop, mask)
+            for clip, mask in zip(clips, masks, strict=True)
+        ]
+        groups: dict[tuple[int, bytes], list[int]] = {}
         for index, clip in enumerate(clips):
-            groups.setdefault(clip.shape[1], []).append(index)
+            groups.setdefault((clip.shape[1], windows[index].tobytes()), []).append(index)
         scores: dict[int, ClipScores] = {}
-        for frames, group in groups.items():
+        for (frames, _), group in groups.items():
             for batch in _batches(group, max(1, FRAMES_BATCH_SIZE // frames)):
-                logits, embedding = self._score_equally_long([clips[index] for index in batch])
-                parts = zip(logits, embedding, strict=True)
-                scores |= zip(batch, (ClipScores(*part) for part in parts), strict=True)
+                stacked = np.stack([clips[index] for index in batch])
+                own_scores = self._score_equally_long(stacked, windows[batch[0]], checkpoint)
+                scores |= zip(batch, own_scores, strict=True)
         return [scores[index] for index in range(len(clips))]
 
-    def _score_equally_long(self, clips: Sequence[Frames]) -> ClipScores:
-        """Return logits [n, windows, tags] and embeddings of clips of one length.
+    def spans(self, frames: int) -> NDArray[np.int64]:
+        """Return first frame and end of each column."""
+        return column_spans(frames)
 
-        The last frame is repeated until the last column is full.
+    def _score_equally_long(
+        self, clips: Frames, windows: NDArray[np.int64], checkpoint: Checkpoint
+    ) -> list[ClipScores]:
+        """Return the scores of clips [n, bands, time] that have the same windows.
+
+        The last frame is repeated until the last column is full. A column alone is scored as a
+        window that has it `width` times.
         """
-        frames = clips[0].shape[1]
-        missing = -frames % COLUMN_FRAMES
-        stacked = np.pad(np.stack(clips), ((0, 0), (0, 0), (0, missing)), mode="edge")
-        columns = stacked.shape[2] // COLUMN_FRAMES
-        width = self._window // COLUMN_FRAMES
-        first = np.array(window_starts(frames, self._window, self._hop)) // COLUMN_FRAMES
-        first = np.minimum(first, columns - width)
-        first[-1] = columns - width  # the last columns, also where a clip ends between two columns
-        windows = first[:, None] + np.arange(width)
+        missing = -clips.shape[2] % COLUMN_FRAMES
+        filled = np.pad(clips, ((0, 0), (0, 0), (0, missing)), mode="edge")
+        columns = np.arange(filled.shape[2] // COLUMN_FRAMES)
+        single = np.repeat(columns[:, None], windows.shape[1], axis=1)
+        logits, embedding = self._score_windows(
+            filled, np.concatenate([windows, single]), checkpoint
+        )
+        count = len(windows)
+        parts = zip(logits, embedding, strict=True)
+        return [ClipScores(own[:count], vectors[:count], own[count:]) for own, vectors in parts]
+
+    def _score_windows(
+        self, clips: Frames, windows: NDArray[np.int64], checkpoint: Checkpoint
+    ) -> WindowScores:
+        """Return logits [n, windows, tags] and embeddings of windows in any order."""
+        order = np.argsort(windows[:, -1], kind="stable")
         pieces = []
-        for start, stop, contained in _pieces(windows, columns):
+        for start, stop, contained in _pieces(windows[order], clips.shape[2] // COLUMN_FRAMES):
+            checkpoint()
             inputs = {
-                FRAMES: stacked[:, :, start * COLUMN_FRAMES : stop * COLUMN_FRAMES],
-                WINDOWS: windows[contained] - start,
+                FRAMES: clips[:, :, start * COLUMN_FRAMES : stop * COLUMN_FRAMES],
+                WINDOWS: windows[order[contained]] - start,
             }
             pieces.append(_run(self._session, inputs))
-        return _joined(pieces, axis=1)
+        logits, embedding = _joined(pieces, axis=1)
+        positions = np.argsort(order)
+        return WindowScores(logits[:, positions], embedding[:, positions])
 
 
 def _pieces(windows: NDArray[np.int64], columns: int) -> Iterator[tuple[int, int, slice]]:
     """Yield pieces of a clip with the windows that lie in them: first column, end, windows.
 
     A piece has what its windows depend on, so that they get the scores that they have in the whole.
+
+    Args:
+        windows: The columns of each, [windows, width], in the order of their last columns.
+        columns: Of the clip.
     """
     context = CONTEXT_FRAMES // COLUMN_FRAMES
     most = FRAMES_BATCH_SIZE // COLUMN_FRAMES
     ends = windows[:, -1] + 1 + context
+    firsts = np.minimum.accumulate(windows[::-1, 0])[::-1]  # of a window and all that follow
     index = 0
     while index < len(windows):
-        start = max(0, int(windows[index, 0]) - context)
+        start = max(0, int(firsts[index]) - context)
         following = max(index + 1, int(np.searchsorted(ends, start + most, side="right")))
         if start + most >= columns:
             following = len(windows)
@@ -206,13 +287,13 @@ def _check_that_graph_fits(session: "onnxruntime.InferenceSession", bundle: Bund
 def _run(
     session: "onnxruntime.InferenceSession",
     inputs: dict[str, NDArray[np.float32] | NDArray[np.int64]],
-) -> ClipScores:
+) -> WindowScores:
     contiguous = {name: np.ascontiguousarray(values) for name, values in inputs.items()}
-    return ClipScores(*session.run([LOGITS, EMBEDDING], contiguous))
+    return WindowScores(*session.run([LOGITS, EMBEDDING], contiguous))
 
 
-def _joined(scores: Sequence[ClipScores], axis: int = 0) -> ClipScores:
-    return ClipScores(*(np.concatenate(parts, axis=axis) for parts in zip(*scores, strict=True)))
+def _joined(scores: Sequence[WindowScores], axis: int = 0) -> WindowScores:
+    return WindowScores(*(np.concatenate(parts, axis=axis) for parts in zip(*scores, strict=True)))
 
 
 def _batches(items: list[_Item], size: int = WINDOWS_BATCH_SIZE) -> Iterator[list[_Item]]:

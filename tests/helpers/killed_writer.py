@@ -20,9 +20,9 @@ import sqlalchemy as sql
 from core.events.types import Event, Media, PredictedEvent, RolledOut, new_event
 from core.model import bundle
 from core.storage.active_model import active_version
+from core.storage.folder import DATABASE_NAME
 from core.storage.local import open_local_workspace
 from core.storage.runs import Run
-from core.storage.workspace import DATABASE_NAME
 from tests.helpers.events import V1, predicted, reviewed
 
 FILE_EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "sqlite3.connect")

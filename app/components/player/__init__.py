@@ -98,16 +98,22 @@ def levels_over_time(
         suggestions: The tags that are shown.
 
     Returns:
-        (None, None) where the arrays do not fit.
+        (None, None) where the arrays do not fit: others may have written them.
     """
     if arrays is None or not {"times", "activations"} <= arrays.keys():
         return None, None
     columns = {tag: column for column, tag in enumerate(vocabulary)}
     tags, activations = [suggestion.tag for suggestion in suggestions], arrays["activations"]
-    if activations.shape[1] != len(columns) or not set(tags) <= columns.keys():
+    times = arrays["times"].astype(float)
+    count = len(times) if times.ndim == 2 else 0
+    if times.shape != (count, 2) or activations.shape != (count, len(columns)):
         return None, None
-    levels = activations[:, [columns[tag] for tag in tags]]
-    return arrays["times"].astype(float), levels.astype(float)
+    if not set(tags) <= columns.keys():
+        return None, None
+    levels = activations[:, [columns[tag] for tag in tags]].astype(float)
+    return (
+        (times, levels) if np.isfinite(times).all() and np.isfinite(levels).all() else (None, None)
+    )
 
 
 def _selected(key: str, audio_url: str, start: Part | None, seconds: float) -> Part | None:

@@ -8,7 +8,8 @@ import pytest
 
 from core.audio.decode import MODEL_RATE_HZ, decode
 from core.audio.types import AudioFacts, Recording
-from core.model.predictor import Prediction, Predictor, pool
+from core.model.pooling import pool
+from core.model.predictor import Prediction, Predictor
 from tests.helpers.small_bundle import DESCRIPTION, saved
 
 RATE = MODEL_RATE_HZ

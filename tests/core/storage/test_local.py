@@ -7,8 +7,8 @@ import pytest
 from core.model import bundle
 from core.sqlite import DatabaseError
 from core.storage.errors import StorageError
+from core.storage.folder import DATABASE_NAME, has_workspace
 from core.storage.local import open_local_workspace
-from core.storage.workspace import DATABASE_NAME, has_workspace
 from tests.helpers.events import predicted
 
 
