@@ -54,7 +54,7 @@ class UploadRefused(EarmarkError):
 
 @dataclass(frozen=True)
 class PageLimits:
-    """What a page with an uploader takes.
+    """Limits of a page with an uploader.
 
     Attributes:
         file_bytes: Size of the largest file.
@@ -67,6 +67,11 @@ class PageLimits:
     files: int
     session_bytes: int
     total_bytes: int
+
+    @property
+    def megabytes(self) -> int:
+        """Return the sum of a session's files in Streamlit's megabytes."""
+        return self.session_bytes // MEBIBYTE
 
     @classmethod
     def from_settings(cls, settings: Settings, megabytes: float, files: int) -> "PageLimits":
@@ -166,8 +171,7 @@ class Uploads:
         if len(stored) + visit.uploads + files > limits.files:
             raise UploadRefused(413, f"More than {limits.files} files are too many.")
         if sum(stored) + visit.reserved + more > limits.session_bytes:
-            megabytes = limits.session_bytes // MEBIBYTE
-            raise UploadRefused(413, f"The files have more than {megabytes} MB together.")
+            raise UploadRefused(413, f"The files have more than {limits.megabytes} MB in all.")
         if self._reserved + _total_bytes() + more > limits.total_bytes:
             _close_disconnected()
         if self._reserved + _total_bytes() + more > limits.total_bytes:
@@ -225,21 +229,33 @@ class Upload:
 
 @st.cache_resource(show_spinner=False)
 def uploads() -> Uploads:
-    """Return the count of all sessions."""
+    """Return the counts of all sessions."""
     return Uploads()
 
 
-def allow_uploads(megabytes: float, files: int) -> None:
+def allow_uploads(megabytes: float, files: int) -> PageLimits:
     """Take files from this session; to be called before the uploader is drawn.
 
     Args:
         megabytes: Size of the largest file.
         files: How many files the page keeps at a time.
+
+    Returns:
+        What the session may upload.
     """
+    limits = PageLimits.from_settings(services.settings(), megabytes, files)
     context = get_script_run_ctx()
     if context:
-        limits = PageLimits.from_settings(services.settings(), megabytes, files)
         uploads().allow(context.session_id, limits)
+    return limits
+
+
+def check_server_limit() -> None:
+    """Log it if Streamlit refuses files that the settings accept."""
+    server_megabytes = st.get_option("server.maxUploadSize")
+    if math.ceil(services.settings().max_megabytes) > server_megabytes:
+        text = "server.maxUploadSize=%d is below EARMARK_MAX_MEGABYTES=%g: uploads end there"
+        logger.warning(text, server_megabytes, services.settings().max_megabytes)
 
 
 def end_uploads() -> None:
@@ -269,40 +285,47 @@ class UploadLimits:
         if path is None or scope["method"] not in ("PUT", "POST"):
             await self.app(scope, receive, send)
             return
+        await self._upload(path[1], path[2], scope, receive, send)
+
+    async def _upload(
+        self, session: str, file_id: str, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Hand an upload on, and count it as it arrives."""
         try:
-            upload = uploads().begin(path[1], _content_length(scope))
+            upload = uploads().begin(session, _content_length(scope))
         except UploadRefused as refusal:
             await _refuse(refusal, 0, scope, receive, send)
             return
-        await self._count(upload, path[1], path[2], scope, receive, send)
-
-    async def _count(
-        self,
-        upload: Upload,
-        session: str,
-        file_id: str,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-    ) -> None:
-        """Hand a request on, and count it as it arrives."""
-
-        async def receive_counted() -> Message:
-            message = await _receive_in_time(upload, receive)
-            upload.receive(len(message.get("body", b"")))
-            return message
-
-        async def send_counted(message: Message) -> None:
-            if upload.end() and upload.is_obsolete:
-                _remove_file(session, file_id)
-            await send(message)
-
         try:
-            await self.app(scope, receive_counted, send_counted)
+            send_counted = _counted_send(upload, session, file_id, send)
+            await self.app(scope, _counted_receive(upload, receive), send_counted)
         except UploadRefused as refusal:
+            upload.end()
             await _refuse(refusal, upload.received, scope, receive, send)
         finally:
             upload.end()
+
+
+def _counted_receive(upload: Upload, receive: Receive) -> Receive:
+    """Return a `receive` that counts what arrives."""
+
+    async def receive_counted() -> Message:
+        message = await _receive_in_time(upload, receive)
+        upload.receive(len(message.get("body", b"")))
+        return message
+
+    return receive_counted
+
+
+def _counted_send(upload: Upload, session: str, file_id: str, send: Send) -> Send:
+    """Return a `send` that ends the count: where there is an answer, the file is stored."""
+
+    async def send_counted(message: Message) -> None:
+        if upload.end() and upload.is_obsolete:
+            _remove_file(session, file_id)
+        await send(message)
+
+    return send_counted
 
 
 async def _receive_in_time(upload: Upload, receive: Receive) -> Message:
@@ -385,14 +408,27 @@ async def _close_ended_sessions() -> None:
     while True:
         ttl_s = float(st.get_option("server.disconnectedSessionTTL"))
         await asyncio.sleep(max(0.2, ttl_s / 20))
-        if not runtime.exists():
-            continue
-        sessions = {*uploads().sessions, *_files_by_session()}
-        is_connected = runtime.get_instance().is_active_session
-        gone = {session for session in sessions if not is_connected(session)}
-        now = time.monotonic()
-        disconnected = {session: disconnected.get(session, now) for session in gone}
-        for session, since in disconnected.items():
-            if now - since >= 0.9 * ttl_s:
-                uploads().end(session)
-                _close(session)
+        try:
+            disconnected = _close_those_gone(disconnected, 0.9 * ttl_s)
+        except Exception:
+            logger.exception("ended sessions not closed")
+
+
+def _close_those_gone(disconnected: Mapping[str, float], after_s: float) -> dict[str, float]:
+    """Close sessions that have had no connection for so long.
+
+    Args:
+        disconnected: Since when sessions have had none, as it was returned last time.
+        after_s: For how long.
+    """
+    if not runtime.exists():
+        return {}
+    is_connected, now = runtime.get_instance().is_active_session, time.monotonic()
+    sessions = {*uploads().sessions, *_files_by_session()}
+    since = {
+        session: disconnected.get(session, now) for session in sessions if not is_connected(session)
+    }
+    for session in [session for session, start in since.items() if now - start >= after_s]:
+        uploads().end(session)
+        _close(session)
+    return since

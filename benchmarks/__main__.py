@@ -15,10 +15,14 @@ BENCHMARKS = ("logmel", "clip", "batch", "startup")
 
 
 FUZZ = "fuzz"
+QUALITY = ("collages", "levels")
+"""Run only by name: they measure suggestions, not time, and write tables for the model card."""
+MEMORY = "memory"
+"""Run only by name: it needs Linux and Chromium."""
 
 
 @click.command()
-@click.argument("names", nargs=-1, type=click.Choice((*BENCHMARKS, FUZZ)))
+@click.argument("names", nargs=-1, type=click.Choice((*BENCHMARKS, *QUALITY, MEMORY, FUZZ)))
 @click.option("--files", default=10_000, show_default=True, help="fuzz: Damaged files to read.")
 @click.option("--seed", default=1, show_default=True, help="fuzz: The same makes the same files.")
 @click.option("--first", default=0, help="fuzz: Number of the first file.")

@@ -107,31 +107,32 @@ class _Worker:
 def _outcomes(settings: FuzzSettings, kinds: dict[str, bytes]) -> Iterator[tuple[int, Outcome]]:
     """Yield the number and the outcome of each file, as they come."""
     numbers = iter(range(settings.first, settings.first + settings.files))
-    workers: list[_Worker] = []
+    idle = [_start(settings, kinds) for _ in range(min(settings.workers, settings.files))]
+    busy: list[_Worker] = []
     try:
-        for number in (next(numbers, None) for _ in range(settings.workers)):
-            if number is not None:
-                workers.append(_start(settings, kinds))
-                workers[-1].send(number)
-        while workers:
-            wait([worker.pipe for worker in workers], timeout=1.0)
-            for worker in list(workers):
+        while True:
+            for worker, number in zip(list(idle), numbers, strict=False):
+                worker.send(number)
+                idle.remove(worker)
+                busy.append(worker)
+            if not busy:
+                return
+            wait([worker.pipe for worker in busy], timeout=1.0)
+            for worker in list(busy):
                 outcome = _outcome(worker, settings)
-                if outcome is None:
-                    continue
-                yield worker.number, outcome
-                if outcome.verdict in (CRASH, HANG):
-                    worker.stop()
-                    workers[workers.index(worker)] = worker = _start(settings, kinds)
-                number = next(numbers, None)
-                if number is None:
-                    worker.stop()
-                    workers.remove(worker)
-                else:
-                    worker.send(number)
+                if outcome:
+                    busy.remove(worker)
+                    is_dead = outcome.verdict in (CRASH, HANG)
+                    idle.append(_restarted(worker, settings, kinds) if is_dead else worker)
+                    yield worker.number, outcome
     finally:
-        for worker in workers:
+        for worker in (*idle, *busy):
             worker.stop()
+
+
+def _restarted(worker: _Worker, settings: FuzzSettings, kinds: dict[str, bytes]) -> _Worker:
+    worker.stop()
+    return _start(settings, kinds)
 
 
 def _outcome(worker: _Worker, settings: FuzzSettings) -> Outcome | None:
@@ -141,7 +142,7 @@ def _outcome(worker: _Worker, settings: FuzzSettings) -> Outcome | None:
             outcome = worker.pipe.recv()
             assert isinstance(outcome, Outcome)
             return outcome
-    except EOFError:
+    except (EOFError, ConnectionResetError):
         worker.process.join()
         code = -(worker.process.exitcode or 0)
         if code == signal.SIGPROF:
@@ -154,11 +155,11 @@ def _outcome(worker: _Worker, settings: FuzzSettings) -> Outcome | None:
 
 def _start(settings: FuzzSettings, kinds: dict[str, bytes]) -> _Worker:
     context = get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, settings, kinds), daemon=True)
+    pipe, workers_end = context.Pipe()
+    process = context.Process(target=_work, args=(workers_end, settings, kinds), daemon=True)
     process.start()
-    theirs.close()
-    return _Worker(process, ours)
+    workers_end.close()
+    return _Worker(process, pipe)
 
 
 def _work(

@@ -2,6 +2,7 @@
 
 import math
 import os
+import resource
 import signal
 import tempfile
 import warnings
@@ -17,15 +18,20 @@ import soundfile
 from core.audio.decode import decode
 from core.audio.detect import plan_reading
 from core.audio.errors import AudioError
+from core.audio.preview import MAX_PREVIEW_RATE_HZ
 from core.audio.types import Recording
 
-LENGTH_SLACK_S = 0.05
-"""Of what is played; FFmpeg ends a Vorbis at a block."""
+LENGTH_SLACK_S = 0.03
+"""Of what is played."""
+VORBIS_BLOCK = 512
+"""FFmpeg ends a Vorbis at one of its blocks, libvorbis within."""
 DECODER_SLACK_S = 0.2
 """Decoders disagree about the priming of an encoder, a frame or two."""
 DECODED, UNTYPED, CRASH, HANG = "decoded", "untyped error", "crash", "hang"
 FOREIGN, MEMORY, DURATION, PATH = "foreign output", "memory", "wrong duration", "path and bytes"
 FAULTS = (UNTYPED, CRASH, HANG, FOREIGN, MEMORY, DURATION, PATH)
+MAX_ADDRESS_SPACE_MB = 4000
+"""Beyond what the process has; a file that needs more fails with a MemoryError."""
 SUFFIXES = ("", ".wav", ".mp3", ".flac", ".ogg", ".m4a", ".aiff", ".raw")
 _FORMATS = "wav,w64,aiff,caf,au,flac,ogg,mp3,mp2,aac,mov,mp4,m4a,matroska,webm,wv"
 
@@ -102,7 +108,8 @@ def _inconsistent_length(recording: Recording) -> str:
 
 def _length_of_preview(recording: Recording) -> str:
     played = _played_seconds(recording.preview)
-    if abs(played - recording.seconds) > LENGTH_SLACK_S:
+    slack = LENGTH_SLACK_S + VORBIS_BLOCK / min(recording.facts.rate, MAX_PREVIEW_RATE_HZ)
+    if abs(played - recording.seconds) > slack:
         return f"{played:.3f} s are played, {recording.seconds:.3f} s analysed"
     return ""
 
@@ -187,6 +194,9 @@ class Guard:
                 os.dup2(printed.fileno(), descriptor)
         warnings.simplefilter("error")  # a warning of Python's is an error of another kind
         signal.signal(signal.SIGPROF, signal.SIG_DFL)
+        size = _memory_megabytes("VmSize") + MAX_ADDRESS_SPACE_MB
+        if not math.isnan(size):
+            resource.setrlimit(resource.RLIMIT_AS, (round(1e6 * size), round(1e6 * size)))
 
     def run(self, work: Callable[[], Outcome]) -> Outcome:
         """Return the outcome of the work, or the fault that is worse."""

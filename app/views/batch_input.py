@@ -28,7 +28,7 @@ MAX_UPLOADS = 2 * MAX_FILES
 def upload_files() -> Sequence[UploadedFile]:
     """Draw the uploader; returns its files."""
     limits = audio_limits()
-    upload_limits.allow_uploads(limits.megabytes, MAX_UPLOADS)
+    uploads = upload_limits.allow_uploads(limits.megabytes, MAX_UPLOADS)
     size = f"{clock(limits.seconds)} and {limits.megabytes:g} MB each"
     return st.file_uploader(
         "Sounds",
@@ -36,7 +36,7 @@ def upload_files() -> Sequence[UploadedFile]:
         accept_multiple_files=True,
         max_upload_size=math.ceil(limits.megabytes),
         key=state.batch_files.key,
-        help=f"Up to {MAX_FILES} files of up to {size}",
+        help=f"Up to {MAX_FILES} files of up to {size}, {uploads.megabytes} MB in all",
     )
 
 

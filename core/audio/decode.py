@@ -65,12 +65,12 @@ def decode(
     label = name or ("The sound" if isinstance(source, bytes) else Path(source).name)
     data = _read(source, label, limits)
     work = _Decoding(data, label, rate, limits, checkpoint)
-    layout = ogg_layout(data) if data[:4] == b"OggS" else None
+    layout = ogg_layout(data) if with_preview and data[:4] == b"OggS" else None
     encode = with_preview and not (layout and layout.is_playable)
     recording, channel = work.run(encode)
     if channel is not None:
         recording, _ = work.run(encode, channel)
-    if with_preview and layout and not encode:
+    if layout and not encode:
         facts = recording.facts
         plays = layout.plays_as(facts.seconds, facts.rate)
         preview = data if plays else work.run(True, channel)[0].preview
@@ -112,7 +112,13 @@ def _open_one(plan: ReadPlan, name: str, limits: AudioLimits) -> OpenedSound:
     if plan.ffmpeg_format:
         return _open_by_ffmpeg(plan.data, plan.ffmpeg_format, name, limits)
     try:
-        return libsndfile.open_blocks(plan.data, name, limits)
+        opened = libsndfile.open_blocks(plan.data, name, limits)
+        if plan.fallback_format != "ogg" or opened.facts.seconds:
+            return opened
+        # Behind damaged heads it finds nothing, where FFmpeg may.
+        raise UnsupportedAudio(
+            f"{name} has no sound in it that can be read; please export it again."
+        )
     except UnsupportedAudio as refusal:
         if announces_more(plan.data):
             raise truncated(name) from refusal
@@ -206,10 +212,11 @@ class _Decoding:
         frames = 0
         self.checkpoint()
         for block in opened.blocks:
-            mono = downmix(block) if channel is None else block[:, channel].copy()
+            mean = downmix(block)
+            mono = mean if channel is None else block[:, channel].copy()
             frames += len(mono)
             _check_samples(mono, self.name)
-            energies.add(block)
+            energies.add(block, mean)
             parts.append(resampler.resample_chunk(mono) if resampler else mono)
             if encoder:
                 encoder.write(block, mono)
@@ -223,9 +230,11 @@ class _Decoding:
 
 
 def _check_samples(mono: Samples, name: str) -> None:
+    loudest = max(mono.max(initial=0), -mono.min(initial=0))  # not a number if one sample is not
+    if loudest <= MAX_SAMPLE:
+        return
     if not np.isfinite(mono).all():
         reason = "samples that are not numbers (NaN or infinite)"
         raise BadSamples(f"{name} holds {reason}; please export it again.")
-    if np.abs(mono).max(initial=0) > MAX_SAMPLE:
-        reason = "samples a million times louder than full scale"
-        raise BadSamples(f"{name} holds {reason}; please export it again.")
+    reason = "samples a million times louder than full scale"
+    raise BadSamples(f"{name} holds {reason}; please export it again.")

@@ -94,35 +94,12 @@ def plan_reading(data: bytes, name: str) -> ReadPlan:
         AudioError: It is nothing that either of them should get.
     """
     start = _end_of_id3(data)
-    sound = _known_behind(data, start) if start else data
-    if sound[:4] == b"fLaC":
-        links = flac_links(sound)
-        if len(links) > 1:
-            return ReadPlan(sound, "flac", links=links)
-        needs_ffmpeg = flac_has_unstated_sound(sound)
-        fallback = "flac" if any(sound[18:20]) else None  # a rate of 0 Hz is refused
-        return ReadPlan(sound, "flac" if needs_ffmpeg else None, fallback)
-    if sound[:4] == b"OggS":
-        return _plan_ogg(sound)
-    container = _ffmpeg_container(sound)
-    if container:
-        return ReadPlan(sound, container)
-    if sound.startswith(_READ_BY_LIBSNDFILE):
-        plan = _plan_chunks(with_known_sizes(with_padding(sound)))
-        end = end_of_sounds_file(sound)
-        is_last = not end or not _is_known(sound[end : end + 12])
-        return plan if is_last else replace(plan, note=FIRST_OF_SEVERAL)
-    if describe_other(data) is None:
-        start = _end_of_zeros(data, start) if start else 0
-        layout = _mp3_layout(data, start)
-        if layout:
-            return _plan_mp3(data, start, layout)
-        first = first_adts_frame(data, start)
-        if first is not None:
-            return ReadPlan(data[first:], "aac")
-        if data.startswith((b"ID3", b"\xff")):
-            return ReadPlan(data, None)
-    raise unreadable(data, name)
+    plan = _plan_container(_known_behind(data, start) if start else data)
+    if plan is None and describe_other(data) is None:
+        plan = _plan_frames(data, _end_of_zeros(data, start) if start else 0)
+    if plan is None:
+        raise unreadable(data, name)
+    return plan
 
 
 def error_of_head(head: bytes, name: str) -> AudioError | None:
@@ -134,13 +111,50 @@ def error_of_head(head: bytes, name: str) -> AudioError | None:
     return None
 
 
+def _plan_container(data: bytes) -> ReadPlan | None:
+    """Return how to read a file that begins as a known container does."""
+    if data[:4] == b"fLaC":
+        return _plan_flac(data)
+    if data[:4] == b"OggS":
+        return _plan_ogg(data)
+    container = _ffmpeg_container(data)
+    if container:
+        return ReadPlan(data, container)
+    if not data.startswith(_READ_BY_LIBSNDFILE):
+        return None
+    plan = _plan_chunks(with_known_sizes(with_padding(data)))
+    end = end_of_sounds_file(data)
+    is_last = not end or not _is_known(data[end : end + 12])
+    return plan if is_last else replace(plan, note=FIRST_OF_SEVERAL)
+
+
+def _plan_frames(data: bytes, start: int) -> ReadPlan | None:
+    """Return how to read frames of an MP3 or AAC without a container, if there are any."""
+    layout = _mp3_layout(data, start)
+    if layout:
+        return _plan_mp3(data, start, layout)
+    first = first_adts_frame(data, start)
+    if first is not None:
+        return ReadPlan(data[first:], "aac")
+    return ReadPlan(data, None) if data.startswith((b"ID3", b"\xff")) else None
+
+
+def _plan_flac(data: bytes) -> ReadPlan:
+    """Return how to read a FLAC; libsndfile believes its stated length."""
+    links = flac_links(data)
+    if len(links) > 1:
+        return ReadPlan(data, "flac", links=links)
+    fallback = "flac" if any(data[18:20]) else None  # a rate of 0 Hz is refused
+    return ReadPlan(data, "flac" if flac_has_unstated_sound(data) else None, fallback)
+
+
 def _plan_ogg(data: bytes) -> ReadPlan:
     """Return how to read an Ogg file; libsndfile reads only the first link of a chained one."""
     layout = ogg_layout(data)
     note = DAMAGED if layout.is_damaged else ""
     if len(layout.links) > 1:
         return ReadPlan(data, "ogg", links=layout.links, note=note)
-    return ReadPlan(data, None if layout.is_read_by_libsndfile else "ogg", note=note)
+    return ReadPlan(data, None if layout.is_read_by_libsndfile else "ogg", "ogg", note=note)
 
 
 def _plan_chunks(data: bytes) -> ReadPlan:

@@ -34,14 +34,13 @@ class ChannelEnergies:
         self._channels: NDArray[np.float64] = np.zeros(channels)
         self._mean = 0.0
 
-    def add(self, block: Block) -> None:
-        """Add a block [n, channels]."""
+    def add(self, block: Block, mean: Samples) -> None:
+        """Add a block [n, channels] and the mean of its channels [n]."""
         if len(self._channels) == 1:
             return
         with np.errstate(over="ignore", invalid="ignore"):
-            products = block.T @ block  # of every channel with every other, and so of their sum
-            self._channels += products.diagonal()
-            self._mean += float(products.sum(dtype=np.float64)) / len(self._channels) ** 2
+            self._channels += [np.dot(channel, channel) for channel in block.T]
+            self._mean += float(np.dot(mean, mean))
 
     def channel_instead_of_mean(self) -> int | None:
         """Return the loudest channel where the mean loses the sound; None where it does not."""

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from core.audio.chunks import channel_mask
 from core.audio.decode import open_blocks
+from core.audio.detect import plan_reading
 from core.audio.errors import BadSelection, TruncatedAudio
+from core.audio.flac import flac_kind
 from core.audio.libsndfile import BytesFile
 from core.audio.metadata import embedded_metadata
 from core.audio.part import (
@@ -199,7 +201,7 @@ def _trim_by_ffmpeg(
 
     data = opened.data
     sample_type = ffmpeg.lossless_sample_type(data, container)
-    if sample_type is None:
+    if sample_type is None or _joins_different_sounds(data, selection.name):
         return _trim_lossy(data, selection, opened, {})
     blocks: Iterator[NativeBlock] = opened.blocks
     if sample_type != "flt":
@@ -211,6 +213,12 @@ def _trim_by_ffmpeg(
     subtype = "FLOAT" if sample_type == "flt" else "DOUBLE"
     part_format = PartFormat("WAV", subtype, DTYPES[subtype], _equivalent_note(selection.facts))
     return write_part(part_format, selection, blocks, data, {})
+
+
+def _joins_different_sounds(data: bytes, name: str) -> bool:
+    """Return True for several sounds in a file that FFmpeg does not read as one."""
+    parts = plan_reading(data, name).parts()
+    return len(parts) > 1 and (data[:4] == b"OggS" or len(set(map(flac_kind, parts))) > 1)
 
 
 def _write_integers(

@@ -31,8 +31,8 @@ from core.untrusted import has_controls, load_json, shortened
 Verdict = Literal["kept", "removed", "added"]
 FREESOUND_ID = re.compile(r"freesound:[1-9][0-9]{0,18}")
 FILE_ID = re.compile(r"file:[0-9a-f]{64}")
-MAX_SUGGESTIONS = 5
-"""Tags of a prediction that are suggested."""
+MIN_SUGGESTIONS = 5
+"""Tags of a prediction that are suggested, also below their thresholds."""
 MAX_COUNT = MAX_MODEL_VERSION = 2**31 - 1
 MAX_SECONDS = 1e9
 MAX_EVENT_BYTES = 1_000_000

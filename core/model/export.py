@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from core.audio.decode import decode
 from core.model.bundle import NETWORK, Bundle
 from core.model.errors import InvalidBundle
+from core.model.front_end import network_frames
 from core.model.inference import (
     EMBEDDING,
     FRAMES,
@@ -22,7 +23,6 @@ from core.model.inference import (
     InferenceNetwork,
     open_network,
 )
-from core.model.front_end import network_frames
 from core.model.logmel import LogMelSpec
 from core.model.networks import EarmarkCNN, Network, fuse_batch_norm
 from core.settings import EXAMPLE_SOUNDS

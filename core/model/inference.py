@@ -44,7 +44,7 @@ _Item = TypeVar("_Item")
 
 
 class WindowScores(NamedTuple):
-    """What the graph gives: `logits` float32 [..., tags] and `embedding` float32 [..., size]."""
+    """Outputs of the graph: `logits` float32 [..., tags] and `embedding` float32 [..., size]."""
 
     logits: NDArray[np.float32]
     embedding: NDArray[np.float32]
@@ -131,11 +131,11 @@ class _PatchNetwork:
         spans = [self.spans(clip.shape[1]) for clip in clips]
         pairs = zip(clips, spans, strict=True)
         patches = [clip[:, start:end] for clip, own_spans in pairs for start, end in own_spans]
-        passes = []
+        scored = []
         for batch in _batches(patches):
             checkpoint()
-            passes.append(_run(self._session, {PATCHES: np.stack(batch)}))
-        logits, embedding = _joined(passes)
+            scored.append(_run(self._session, {PATCHES: np.stack(batch)}))
+        logits, embedding = _joined(scored)
         ends = np.cumsum([len(own_spans) for own_spans in spans])[:-1]
         parts = zip(spans, np.split(logits, ends), np.split(embedding, ends), strict=True)
         scores = []
@@ -211,7 +211,7 @@ class _ColumnNetwork:
         pieces = []
         for start, stop, contained in _pieces(windows[order], clips.shape[2] // COLUMN_FRAMES):
             checkpoint()
-            inputs = {
+            inputs: dict[str, NDArray[np.float32] | NDArray[np.int64]] = {
                 FRAMES: clips[:, :, start * COLUMN_FRAMES : stop * COLUMN_FRAMES],
                 WINDOWS: windows[order[contained]] - start,
             }

@@ -11,10 +11,11 @@ from core.model.windows import window_starts
 Pooling = Literal["mean", "max", "top_half"]
 SEGMENT_S = 5.0
 """Length of the clips that models are trained and calibrated on."""
-RISE = 0.8
+RISE = 0.4
 """Logits that a tag must have in addition in a segment of a recording e times as long as one.
 
-On collages of validation clips it holds the share of wrong suggestions of single clips.
+With it, collages of five validation clips and more have no larger share of wrong suggestions than
+single clips, and a dog that barks once in ten minutes of rain is still suggested.
 """
 
 
@@ -42,7 +43,8 @@ def pool_recording(
         return whole
     segments = np.lib.stride_tricks.sliding_window_view(logits, segment, axis=0).swapaxes(1, 2)
     best = pool(segments, pooling).max(axis=0) - RISE * np.log(len(logits) / segment)
-    return np.maximum(whole, best).astype(np.float32)
+    pooled: NDArray[np.float32] = np.maximum(whole, best.astype(np.float32))
+    return pooled
 
 
 def pool(logits: NDArray[np.float32], pooling: Pooling) -> NDArray[np.float32]:

@@ -150,6 +150,18 @@ class Predictor:
             raise ValueError(f"This model takes sound at {self.rate} Hz, not {recording.rate} Hz.")
         return network_frames(recording.samples, self.bundle.front_end, checkpoint)
 
+    def window_logits(self, recording: Recording) -> NDArray[np.float32]:
+        """Return the logits of the windows that are not digital silence: float32 [windows, tags].
+
+        Raises:
+            ValueError: The recording has another rate than `rate`.
+        """
+        frames = self.log_mel(recording)
+        [scores] = self._network.score(
+            [self.bundle.network_input(frames)], [sounding_frames(frames)]
+        )
+        return scores.logits
+
     def _prediction(
         self,
         scores: ClipScores,

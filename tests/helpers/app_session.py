@@ -1,6 +1,7 @@
 """A session of the app without a browser: its connection, and what it uploads."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPResponse
 from types import TracebackType
 from typing import Self
@@ -9,23 +10,26 @@ from urllib.parse import urlsplit
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
 BOUNDARY = "boundary-of-the-parts"
 TIMEOUT_S = 60
 
 
 class AppSession:
-    """An open page; `id` is the session's."""
+    """An open page; `id` is the session's, and `is_open` is false once it is closed."""
 
     def __init__(self, url: str, page: str) -> None:
         self.address = urlsplit(url)
         self.token = self._token()
-        self._socket = connect(
+        self._connection = connect(
             f"ws://{self.address.netloc}{self.address.path}/_stcore/stream",
-            subprotocols=["streamlit", self.token],
+            subprotocols=[Subprotocol("streamlit"), Subprotocol(self.token)],
             additional_headers={"Cookie": f"_streamlit_xsrf={self.token}"},
             max_size=None,
         )
+        self._socket = self._connection.__enter__()
+        self.is_open = True
         self.id = ""
         self.show(page)
 
@@ -42,7 +46,9 @@ class AppSession:
 
     def close(self) -> None:
         """Close the page."""
-        self._socket.close()
+        if self.is_open:
+            self.is_open = False
+            self._connection.__exit__(None, None, None)
 
     def show(self, page: str) -> None:
         """Open a page, and wait until all of it is drawn."""
@@ -121,10 +127,8 @@ def chunk(data: bytes) -> bytes:
 
 def send(connection: HTTPConnection, data: bytes) -> None:
     """Send a part of a body; the server may have answered and gone."""
-    try:
+    with suppress(BrokenPipeError, ConnectionResetError):
         connection.send(data)
-    except (BrokenPipeError, ConnectionResetError):
-        pass
 
 
 def answer(connection: HTTPConnection) -> tuple[int, str]:

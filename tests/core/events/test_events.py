@@ -63,6 +63,13 @@ def test_no_tag_above_its_threshold_is_a_valid_answer():
     assert fold([prediction(unsure=("dog", "cat"))]).tags == ()
 
 
+def test_a_long_sound_has_every_tag_that_reaches_its_threshold():
+    sure = ("dog", "bark", "rain", "thunder", "train", "bell", "wind")
+    state = fold([prediction(*sure, unsure=("cat", "siren"))])
+    assert state.tags == sure
+    assert [suggestion.tag for suggestion in state.suggestions] == list(sure)
+
+
 def test_adding_a_tag_to_an_untouched_sound_drops_none():
     first = prediction("dog", "bark", "animal", "street", "city")
     event = review(fold([first]), [*fold([first]).tags, "howl"], "ada")
