@@ -217,8 +217,10 @@ def _trim_by_ffmpeg(
 
 def _joins_different_sounds(data: bytes, name: str) -> bool:
     """Return True for several sounds in a file that FFmpeg does not read as one."""
-    parts = plan_reading(data, name).parts()
-    return len(parts) > 1 and (data[:4] == b"OggS" or len(set(map(flac_kind, parts))) > 1)
+    plan = plan_reading(data, name)
+    if not plan.links:
+        return False
+    return data[:4] == b"OggS" or len(set(map(flac_kind, plan.parts()))) > 1
 
 
 def _write_integers(

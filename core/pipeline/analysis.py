@@ -44,7 +44,7 @@ class Analysis:
         suggestions: The top tags, best first.
         preview: An Ogg file to play.
         spectrogram: A WebP picture.
-        arrays: `activations` [windows, tags], `times` [windows, 2] in seconds, `embedding` [size].
+        arrays: `activations` [frames, tags], `times` [frames, 2] in seconds, `embedding` [size].
     """
 
     sound_id: str
