@@ -24,7 +24,7 @@ demo: install
 	@exec $(PY) -m tests.servers team $(MAKE) run
 
 test: install-dev
-	$(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+	$(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: install-dev
 	$(PY) -m ruff check .

@@ -11,11 +11,12 @@ from starlette.middleware import Middleware
 from app.browser import BrowserIds
 from app.lifespan import lifespan
 from app.routes import ROUTES
+from app.upload_limits import UploadLimits
 
 app = st.App(
     Path(__file__).parent / "app" / "main.py",
     routes=ROUTES,
-    middleware=[Middleware(BrowserIds)],
+    middleware=[Middleware(BrowserIds), Middleware(UploadLimits)],
     lifespan=lifespan,
 )
 

@@ -44,6 +44,11 @@ class TriedClip:
         parts = [clock(sound.seconds), sound.container, f"{sound.rate / 1000:g} kHz"]
         return " · ".join([*parts, f"{sound.channels} ch"])
 
+    @property
+    def note(self) -> str:
+        """Return a sentence where not all of the file was analysed; empty where it was."""
+        return self.analysis.sound.note
+
 
 @dataclass(frozen=True)
 class OutgoingSound:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from starlette.concurrency import run_in_threadpool
 from streamlit.starlette import App
 
-from app import services
+from app import services, upload_limits
 from core.errors import EarmarkError
 from core.logging import configure
 from core.storage.background_sync import BackgroundSync
@@ -31,6 +31,7 @@ def _start() -> BackgroundSync | None:
     try:
         settings = services.settings()
         configure(settings.log_level, settings.secrets)
+        upload_limits.check_server_limit()
         workspace = services.workspace()
         logger.info(
             "server start workspace=%s shared=%s", workspace.folder, bool(settings.hopsworks_host)

@@ -1,42 +1,32 @@
-"""Limits on analysing clips: how many at a time, and how many an hour."""
+"""Limits on analysing clips: what was refused, and how many an hour."""
 
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from core.audio.types import AudioLimits
+from core.errors import EarmarkError
 
 HOUR_S = 3600
 
 
-class AnalysisSlots:
-    """So many analyses run at a time; the others wait in turn."""
+@dataclass(frozen=True)
+class Refusal:
+    """The reason for not analysing a clip.
 
-    def __init__(self, slots: int) -> None:
-        self._free = threading.BoundedSemaphore(slots)
-        self._lock, self._waiting = threading.Lock(), 0
+    Without the error itself, which would keep the clip in memory.
 
-    @contextmanager
-    def slot(self, on_queue: Callable[[int], None]) -> Iterator[None]:
-        """Hold a slot.
+    Attributes:
+        limits: Those that it was judged by.
+        kind: Of the error.
+        reason: Its sentence.
+    """
 
-        Args:
-            on_queue: Called once if there is a queue, with the number of those who wait, the
-                caller included.
-        """
-        if not self._free.acquire(blocking=False):
-            with self._lock:
-                self._waiting += 1
-            try:
-                on_queue(self._waiting)
-                self._free.acquire()
-            finally:
-                with self._lock:
-                    self._waiting -= 1
-        try:
-            yield
-        finally:
-            self._free.release()
+    limits: AudioLimits
+    kind: type[EarmarkError]
+    reason: str
 
 
 class HourlyLimit:

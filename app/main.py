@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-from app import auth, services, state
+from app import auth, services, state, upload_limits
 from app.components.redirect import redirect
 from app.routes import login_url, page_url
 from app.views.errors import show_error
@@ -23,6 +23,8 @@ def main() -> None:
     page = st.navigation(pages())
     path = f"/{page.url_path}"
     try:
+        if path != state.page_path.get():
+            upload_limits.end_uploads()
         state.page_path.set(path)
         if auth.has_session_ended():
             redirect(page_url(path))

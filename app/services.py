@@ -4,9 +4,10 @@ import os
 
 import streamlit as st
 
+from app.analysis_queue import AnalysisQueue
 from app.drafts import DraftStore
 from app.fetcher import Fetcher
-from app.limits import AnalysisSlots, HourlyLimit
+from app.limits import HourlyLimit
 from app.predictor import ActivePredictor, load_active_predictor
 from app.temporary_media import TemporaryMedia
 from core import settings as settings_module
@@ -121,9 +122,9 @@ def temporary_media() -> TemporaryMedia:
 
 
 @st.cache_resource(show_spinner=False)
-def analysis_slots() -> AnalysisSlots:
-    """Return the slots for analysing clips, one per core."""
-    return AnalysisSlots(os.cpu_count() or 1)
+def analysis_queue() -> AnalysisQueue:
+    """Return the queue of clips to analyse."""
+    return AnalysisQueue(settings().max_analyses or os.cpu_count() or 1)
 
 
 @st.cache_resource(show_spinner=False)

@@ -11,6 +11,7 @@ import streamlit as st
 
 from app.clips import BatchClip, OutgoingSound, Part, TriedClip
 from app.drafts import Draft
+from app.limits import Refusal
 from app.sending import Sending
 from core.events.fold import SoundState
 from core.publishing.upload import UploadStates
@@ -52,6 +53,14 @@ class Entry(Generic[T]):
 def clear() -> None:
     """Forget everything."""
     st.session_state.clear()
+
+
+def end_superseded_run() -> None:
+    """Let Streamlit end this run of the script where the page was left or is drawn again.
+
+    It does so, by an exception of its own, at any look at the session.
+    """
+    st.session_state.get(page_path.key)
 
 
 def component_value(key: str, name: str) -> object:
@@ -130,6 +139,8 @@ recording = Entry[object]("recording", None)
 example = Entry[str | None]("example", None)
 last_input = Entry[str]("last-input", "")
 tried_clips = Entry[Mapping[str, TriedClip]]("tried-clips", {})
+refused_clips = Entry[Mapping[str, Refusal]]("refused-clips", {})
+counted_clips = Entry[frozenset[str]]("counted-clips", frozenset())
 begun_draft = Entry[Draft | None]("begun-draft", None)
 saved_draft = Entry[tuple[str, Draft] | None]("saved-draft", None)
 
@@ -180,6 +191,7 @@ def publish_error(clip_key: str) -> Entry[str]:
 # Batch
 
 batch_files = Entry[object]("batch-files", None)
+batch_keys = Entry[Mapping[str, str]]("batch-keys", {})
 batch_clips = Entry[Mapping[str, BatchClip]]("batch-clips", {})
 batch_table = Entry[tuple[str, list[dict[str, object]]] | None]("batch-table", None)
 batch_edits = Entry[Mapping[BatchClip, dict[str, object]]]("batch-edits", {})

@@ -1,8 +1,9 @@
-"""Command line of the benchmarks: python -m benchmarks [NAME]..."""
+"""Command line of the benchmarks: python -m benchmarks [NAME]..., python -m benchmarks fuzz."""
 
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 
@@ -13,15 +14,34 @@ from core.errors import EarmarkError
 BENCHMARKS = ("logmel", "clip", "batch", "startup")
 
 
+FUZZ = "fuzz"
+QUALITY = ("collages", "levels")
+"""Run only by name: they measure suggestions, not time, and write tables for the model card."""
+MEMORY = "memory"
+"""Run only by name: it needs Linux and Chromium."""
+
+
 @click.command()
-@click.argument("names", nargs=-1, type=click.Choice(BENCHMARKS))
-def main(names: tuple[str, ...]) -> None:
+@click.argument("names", nargs=-1, type=click.Choice((*BENCHMARKS, *QUALITY, MEMORY, FUZZ)))
+@click.option("--files", default=10_000, show_default=True, help="fuzz: Damaged files to read.")
+@click.option("--seed", default=1, show_default=True, help="fuzz: The same makes the same files.")
+@click.option("--first", default=0, help="fuzz: Number of the first file.")
+@click.option("--keep", type=Path, help="fuzz: Folder for the files that are read wrongly.")
+def main(names: tuple[str, ...], files: int, seed: int, first: int, keep: Path | None) -> None:
     """Run the benchmarks of these NAMES, or all of them, and print a table of each.
 
     Sounds come from the folder in BENCH_CLIPS if it is set, else from the real clips beside the
     project or from the example sounds. Every benchmark is a process of its own, because numpy's
     threads are set before numpy is imported.
+
+    fuzz is none of them: it reads damaged sound files and fails if one is neither decoded nor
+    refused in a sentence.
     """
+    if FUZZ in names:
+        _fuzz(files, seed, first, keep)
+        names = tuple(name for name in names if name != FUZZ)
+        if not names:
+            return
     print_text(introduction())
     environment = os.environ | ONE_THREAD
     for name in names or BENCHMARKS:
@@ -29,6 +49,20 @@ def main(names: tuple[str, ...]) -> None:
         status = subprocess.run(command, cwd=ROOT, env=environment).returncode
         if status:
             raise EarmarkError(f"The benchmark {name} failed (exit status {status}).")
+
+
+def _fuzz(files: int, seed: int, first: int, keep: Path | None) -> None:
+    """Read damaged files.
+
+    Raises:
+        EarmarkError: Some were read wrongly.
+    """
+    from benchmarks.fuzz import FuzzSettings, fuzz  # imports the decoders
+
+    os.environ.update(ONE_THREAD)
+    report = fuzz(FuzzSettings(files, seed, first, keep=keep))
+    if report.faults:
+        raise EarmarkError(f"{len(report.faults):,} damaged files were read wrongly.")
 
 
 if __name__ == "__main__":

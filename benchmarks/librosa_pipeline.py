@@ -15,6 +15,7 @@ from core.audio.decode import MODEL_RATE_HZ
 from core.audio.types import AudioFacts, Recording
 from core.model.logmel import COALA, EPSILON
 from core.model.predictor import Prediction, Predictor
+from core.work import Checkpoint, no_checkpoint
 
 
 def librosa_log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -52,9 +53,12 @@ class LibrosaPredictor(Predictor):
     Windows, scaler, network, pooling and calibration are the same.
     """
 
-    def log_mel(self, recording: Recording) -> NDArray[np.float32]:
-        """Return librosa's log-mel of a recording."""
-        return librosa_log_mel(recording.samples)
+    def log_mel(
+        self, recording: Recording, checkpoint: Checkpoint = no_checkpoint
+    ) -> NDArray[np.float32]:
+        """Return librosa's log-mel of a recording at the front-end's level."""
+        peak = np.float32(10 ** (self.bundle.front_end.peak_db / 20))
+        return librosa_log_mel(librosa.util.normalize(recording.samples) * peak)
 
     def predict_file(self, path: Path) -> Prediction:
         """Predict the tags of a file."""

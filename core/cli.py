@@ -4,6 +4,7 @@ An error is one sentence on stderr, never a traceback.
 """
 
 import csv
+import io
 import json
 import logging
 import sys
@@ -31,6 +32,8 @@ logger = logging.getLogger(__name__)
 INTERRUPTED = 130
 """The shell's exit status for Ctrl-C."""
 BAR_LENGTH = 20
+MAX_LINES_NAMED = 20
+"""Lines of an imported file whose faults are printed one by one."""
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 OutputFormat = Literal["json", "csv"] | None
@@ -44,6 +47,8 @@ def run(command: click.Command, when_stopped: str = "Stopped.") -> None:
         when_stopped: Printed after Ctrl-C.
     """
     _configure_log()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may not be UTF-8
     try:
         command(standalone_mode=False)
     except EarmarkError as error:
@@ -74,12 +79,16 @@ def main() -> None:
 
 @dataclass(frozen=True)
 class TaggedFile:
-    """A file, its length in seconds, its best tags, and the model version that predicted them."""
+    """A file, its length in seconds, its best tags, and the model version that predicted them.
+
+    `note` says so where not all of the file was analysed.
+    """
 
     path: Path
     seconds: float
     top: "tuple[TagScore, ...]"
     model: str
+    note: str = ""
 
 
 @main.command()
@@ -110,7 +119,10 @@ def tag(files: tuple[Path, ...], form: OutputFormat, top: int) -> None:
             err.print(str(error), markup=False, soft_wrap=True)
             continue
         scores = predictor.predict(recording, top).top
-        tagged.append(TaggedFile(path, recording.facts.seconds, scores, model))
+        facts = recording.facts
+        tagged.append(TaggedFile(path, facts.seconds, scores, model, facts.note))
+        if facts.note:
+            err.print(f"{path}: {facts.note}", markup=False, soft_wrap=True)
         if form == "json":
             print(_to_json(tagged[-1]), flush=True)
     if form == "csv":
@@ -125,13 +137,14 @@ def tag(files: tuple[Path, ...], form: OutputFormat, top: int) -> None:
 def _load_model(settings: Settings) -> "tuple[Predictor, str]":
     """Return the active model of the workspace, where there is one; else the default model."""
     from core.model.predictor import Predictor
-    from core.storage.active_model import load_default_bundle, resolve_model
-    from core.storage.opening import open_workspace
-    from core.storage.workspace import has_workspace
+    from core.storage.folder import has_workspace
 
     if not has_workspace(settings.workspace_folder):
-        bundle = load_default_bundle()
-        return Predictor(bundle), bundle.name
+        predictor = Predictor.from_folder()
+        return predictor, predictor.bundle.name
+    from core.storage.active_model import resolve_model
+    from core.storage.opening import open_workspace
+
     active = resolve_model(open_workspace(settings), allow_fallback=True)
     if active.notice:
         err.print(active.notice, markup=False, soft_wrap=True)
@@ -148,7 +161,8 @@ def _to_json(file: TaggedFile) -> str:
         for score in file.top
     ]
     fields = {"file": str(file.path), "seconds": round(file.seconds, 2), "tags": tags}
-    return json.dumps(fields | {"model": file.model}, ensure_ascii=False)
+    note = {"note": file.note} if file.note else {}
+    return json.dumps(fields | {"model": file.model} | note, ensure_ascii=False)
 
 
 def _print_csv(tagged: Sequence[TaggedFile]) -> None:
@@ -222,8 +236,11 @@ def import_file(file: Path) -> None:
     Events as JSON lines (.jsonl), or the prototype's id2prediction.json (.json).
     """
     events, refused = _parse_file(file)
-    for number, reason in refused:
+    for number, reason in refused[:MAX_LINES_NAMED]:
         err.print(f"{file}, line {number}: {reason}", markup=False, soft_wrap=True)
+    if len(refused) > MAX_LINES_NAMED:
+        more = f"{len(refused) - MAX_LINES_NAMED} more lines are no events, either."
+        err.print(f"{file}: {more}", markup=False, soft_wrap=True)
     workspace = _open_workspace()
     added = workspace.events.append(events)
     workspace.sync.wait_until_synced()
@@ -251,7 +268,7 @@ def _parse_file(file: Path) -> "tuple[list[Event], list[tuple[int, str]]]":
         data = file.read_bytes()
     except OSError as error:
         raise EarmarkError(f"{file} cannot be read: {error.strerror}.") from error
-    if file.suffix == ".json":
+    if file.suffix.lower() == ".json":
         return [*from_prototype_format(data, file.name)], []
     lines = parse_lines(data)
     return lines.events, lines.refused

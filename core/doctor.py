@@ -138,8 +138,8 @@ def _sounds(settings: Settings) -> Finding:
 def _workspace(settings: Settings) -> Finding:
     from core.storage.active_model import active_version
     from core.storage.errors import StorageError
+    from core.storage.folder import has_workspace
     from core.storage.opening import open_workspace
-    from core.storage.workspace import has_workspace
 
     folder = settings.workspace_folder
     if problem := _write_problem(folder):

@@ -130,6 +130,26 @@ class Settings(BaseSettings):
         description="Largest file that is accepted, in megabytes; "
         "raise `server.maxUploadSize` in `.streamlit/config.toml` with it",
     )
+    max_samples: float | None = Field(
+        None,
+        gt=0,
+        le=10_000,
+        description="Most samples that are decoded of one file, in millions, of all its channels "
+        "together; without it 120, or more where longer sounds are accepted",
+    )
+    max_work_seconds: float = Field(
+        60,
+        gt=0,
+        le=7200,
+        description="Longest that the app works on one clip, in seconds; "
+        "its wait in the queue does not count",
+    )
+    max_analyses: int | None = Field(
+        None,
+        ge=1,
+        le=256,
+        description="Clips that the app works on at a time; without it, one per core",
+    )
     page_size: int = Field(10, ge=1, le=50, description="Sounds on a page of the monitor")
     threads: int = Field(
         1,
@@ -199,6 +219,19 @@ class Settings(BaseSettings):
     )
     visitor_megabytes: float = Field(
         30, gt=0, le=2000, description="Largest file that such a visitor may try, in megabytes"
+    )
+    upload_megabytes_per_session: float | None = Field(
+        None,
+        gt=0,
+        le=100_000,
+        description="Most megabytes of uploaded files that the app keeps in memory for one open "
+        "page; without it, five times the largest file",
+    )
+    upload_megabytes: float | None = Field(
+        None,
+        gt=0,
+        le=100_000,
+        description="The same for all open pages together; without it, twice as many as for one",
     )
 
     hopsworks_host: str = Field(

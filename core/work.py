@@ -1,9 +1,12 @@
 """Long work that can be stopped, or asked to let others go first, between two of its steps."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from core.errors import EarmarkError
+
+T = TypeVar("T")
 
 Checkpoint = Callable[[], None]
 """Called between steps of at most some tenths of a second. It may wait; it may raise `WorkStopped`.
@@ -24,6 +27,13 @@ def no_checkpoint() -> None:
     """Go on at once."""
 
 
+def with_checkpoints(items: Iterable[T], checkpoint: Checkpoint) -> Iterator[T]:
+    """Yield items, with a checkpoint before each."""
+    for item in items:
+        checkpoint()
+        yield item
+
+
 def stop_after(
     seconds: float, name: str, clock: Callable[[], float] = time.monotonic
 ) -> Checkpoint:
@@ -39,6 +49,6 @@ def stop_after(
     def checkpoint() -> None:
         if clock() - start > seconds:
             reason = f"was given up after {seconds:g} s of work"
-            raise WorkTooLong(f"{name} takes too long to analyse and {reason}; please shorten it.")
+            raise WorkTooLong(f"{name} takes too long and {reason}; please shorten it.")
 
     return checkpoint

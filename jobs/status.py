@@ -11,9 +11,10 @@ from core.errors import EarmarkError
 from core.settings import Settings
 from core.storage.active_model import active_version
 from core.storage.errors import StorageError
+from core.storage.folder import has_workspace
 from core.storage.opening import open_workspace
 from core.storage.runs import Run
-from core.storage.workspace import Workspace, has_workspace
+from core.storage.workspace import Workspace
 from jobs.schedule import due_at
 
 MAX_RUNS = 10

@@ -13,6 +13,7 @@ from app.views.draft import save_draft
 from app.views.errors import show_error
 from app.views.publish_form import ClipToPublish, form_values, publish_section, restore_form
 from core.audio.errors import AudioError
+from core.work import WorkStopped
 
 
 def main() -> None:
@@ -27,7 +28,7 @@ def main() -> None:
     active = services.predictor()
     try:
         clip = analyse_clip(file.name, file.data, active)
-    except (AudioError, TooManyClips) as error:
+    except (AudioError, WorkStopped, TooManyClips) as error:
         show_error(error)
         return
     tags_and_publishing(file, clip, draft, active)

@@ -18,6 +18,25 @@ os.environ["EARMARK_SECRETS_FILE"] = os.devnull  # also for the processes that t
 REAL_DATA_REQUIRED = os.environ.get("REAL_DATA") == "required"
 CLIPS = ROOT.parent / "shared" / "data" / "freesound-mini"
 PRETRAINED = ROOT.parent / "shared" / "models" / "mn04_as_mAP_432.pt"
+SLOW_FILES = (
+    "tests/app/test_browser.py",
+    "tests/app/test_browser_publish.py",
+    "tests/core/storage/test_hopsworks_faults.py",
+    "tests/app/test_markup.py",
+    "tests/app/test_sign_in.py",
+    "tests/training/test_training_command.py",
+    "tests/app/test_browser_load.py",
+    "tests/training/test_trainer.py",
+    "tests/jobs/test_team_tagging.py",
+    "tests/app/test_browser_team.py",
+)
+"""Files that take half a minute or more, the slowest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slow files: started last, one would keep one worker busy alone."""
+    order = {ROOT / name: place for place, name in enumerate(SLOW_FILES)}
+    items.sort(key=lambda item: order.get(item.path, len(order)))
 
 
 @pytest.fixture(autouse=True)

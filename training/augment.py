@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from core.model.logmel import FLOOR, LogMelSpec, log_mel
+from core.model.front_end import network_frames
+from core.model.logmel import FLOOR, LogMelSpec
 
 NEPER_PER_DB = float(np.log(10) / 20)
 HISS_DB = (-60.0, -15.0)
@@ -86,7 +87,7 @@ def synthetic_negatives(
             level * np.sin(2 * np.pi * pitch * time),
             level * np.sin(2 * np.pi * sweep * time),
         ]
-    return [log_mel(sound.astype(np.float32), spec) for sound in sounds]
+    return [network_frames(sound.astype(np.float32), spec) for sound in sounds]
 
 
 def _random_stretch(n: int, length: int, max_width: int, random: torch.Generator) -> Tensor:

@@ -1,4 +1,4 @@
-"""The commands of `python -m training`: clips, coala, pretrained, evaluate, prepare, card."""
+"""The commands of `python -m training`, from clips and weights to a bundle and its model card."""
 
 import os
 from collections.abc import Callable
@@ -212,6 +212,23 @@ def evaluate(bundle: Path | None, data: Path, run: Path, split: Path | None) -> 
 
     loaded = bundles.load(bundle or bundles.DEFAULT_BUNDLE)
     click.echo("\n".join(summary_lines(evaluate_bundle(loaded, data, run, split))))
+
+
+@main.command()
+@option("--bundle", type=EXISTING_FOLDER, help="By default the model that ships with Earmark.")
+@data_option
+@option("--split", type=EXISTING_FILE, required=True, help="JSON list of recordings.")
+@option("--run", type=FOLDER, default="runs/evaluate", help="Where log-mels are kept.")
+@option("--out", type=FOLDER, default="runs/bundle", help="Where the new bundle goes.")
+def calibrate(bundle: Path | None, data: Path, split: Path, run: Path, out: Path) -> None:
+    """Calibrate and score a bundle again, with the same weights."""
+    from core.model import bundle as bundles
+    from training.calibration import recalibrate_bundle
+    from training.evaluate import summary_lines
+
+    loaded = bundles.load(bundle or bundles.DEFAULT_BUNDLE)
+    written = recalibrate_bundle(loaded, data, run, split, out)
+    click.echo("\n".join(summary_lines(written.metrics)))
 
 
 @main.command()

@@ -7,11 +7,12 @@ import torch
 from numpy.typing import NDArray
 
 from core.model import metrics
-from core.model.bundle import Bundle, Calibration, Pooling, Scaler
-from core.model.logmel import FLOOR
+from core.model.bundle import Bundle, Calibration, Scaler
+from core.model.front_end import sounding_frames
+from core.model.logmel import COALA, LogMelSpec
 from core.model.metrics import BundleMetrics, Numbers
 from core.model.networks import Network
-from core.model.predictor import pool
+from core.model.pooling import Pooling, pool_recording, segment_windows
 from training.datasets.clips import load_frames, multi_hot, read_clips, read_split
 from training.datasets.types import Labels, Subset, trained_facts
 from training.errors import DatasetError
@@ -51,37 +52,64 @@ def evaluate_bundle(
         test_clips = [clip for clip in clips if clip.recording in listed]
     if not test_clips:
         raise DatasetError(f"{data} has no clips of the test recordings of {bundle.name}.")
-    labels = multi_hot(test_clips, bundle.vocabulary)
+    tags = _scored_tags(bundle)
+    labels = multi_hot(test_clips, tags)
     recordings = np.array([clip.recording for clip in test_clips])
-    frames = load_frames(test_clips, cache)
+    frames = load_frames(test_clips, cache, bundle.front_end)
     test = Subset(frames, np.arange(len(test_clips)), labels, recordings)
-    logits = clip_logits(bundle.network(), test, bundle.scaler, bundle.pooling)
-    described = bundle.metrics["split"]
-    return score(logits, test, bundle.calibration, bundle.vocabulary, described)
+    network, spec = bundle.network(), bundle.front_end
+    logits = clip_logits(network, test, bundle.scaler, bundle.pooling, spec)
+    columns = [bundle.vocabulary.index(tag) for tag in tags]
+    described, whole = bundle.metrics["split"], bundle.calibration
+    calibration = Calibration(whole.slope[columns], whole.offset[columns], whole.threshold[columns])
+    return score(logits[:, columns], test, calibration, tags, described)
+
+
+def _scored_tags(bundle: Bundle) -> tuple[str, ...]:
+    """Return the tags that training clips were labelled with: all, unless model.json names them."""
+    own = trained_facts(bundle).get("own_tags", bundle.vocabulary)
+    return tuple(tag for tag in bundle.vocabulary if tag in own)
 
 
 @torch.inference_mode()
-def clip_logits(network: Network, subset: Subset, scaler: Scaler, pooling: Pooling) -> Logits:
+def clip_logits(
+    network: Network,
+    subset: Subset,
+    scaler: Scaler,
+    pooling: Pooling,
+    spec: LogMelSpec = COALA,
+) -> Logits:
     """Score whole clips as `Predictor` does, where the network is.
+
+    Args:
+        network: On any device.
+        subset: The clips.
+        scaler: Of their log-mel frames.
+        pooling: From windows to the clip.
+        spec: The front-end that the frames are of.
 
     Returns:
         Pooled logits, float32 [clips, tags].
     """
     network.eval()
     device = next(network.parameters()).device
+    segment = segment_windows(spec, network.window, network.hop)
     rows = []
     for start in range(0, len(subset.clips), BATCH_SIZE):
         clips = [subset.frames.clip(index) for index in subset.clips[start : start + BATCH_SIZE]]
-        filled = [torch.from_numpy(scaler(_fill(clip, network.window))) for clip in clips]
-        for scores in network.score([clip.to(device) for clip in filled]):
-            rows.append(pool(scores.logits.float().cpu().numpy(), pooling))
+        sounding = [sounding_frames(clip, spec) for clip in clips]
+        padded = [_fill(clip, network.window, spec.floor) for clip in clips]
+        filled = [torch.from_numpy(scaler(clip)) for clip in padded]
+        for scores in network.score([clip.to(device) for clip in filled], sounding):
+            logits = scores.logits.float().cpu().numpy()
+            rows.append(pool_recording(logits, pooling, segment))
     return np.stack(rows)
 
 
-def _fill(clip: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+def _fill(clip: NDArray[np.float32], width: int, floor: float) -> NDArray[np.float32]:
     """Pad a clip shorter than `width` frames with silence."""
     missing = max(0, width - clip.shape[1])
-    return np.pad(clip, ((0, 0), (0, missing)), constant_values=FLOOR)
+    return np.pad(clip, ((0, 0), (0, missing)), constant_values=floor)
 
 
 def sigmoid(logits: Logits) -> Probabilities:

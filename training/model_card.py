@@ -8,6 +8,7 @@ from typing import Any
 
 from core.files import write_atomic
 from core.model.bundle import Bundle
+from core.model.windows import COLUMN_FRAMES
 from training.datasets.types import trained_facts
 from training.errors import ResultsError
 from training.pipeline import PROTOTYPE_SCORES
@@ -68,6 +69,8 @@ def model_values(bundle: Bundle) -> dict[str, str]:
         "window": str(network.window),
         "window_s": f"{spec.seconds(network.window):.2f}",
         "hop_s": f"{spec.seconds(network.hop):.2f}",
+        "column_s": f"{spec.seconds(COLUMN_FRAMES):.2f}",
+        "peak_db": f"{spec.peak_db:g}",
         "pooling": bundle.pooling,
         "license": str(bundle.description["license"]),
         "data": str(bundle.description["data"]),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from core.model.bundle import Pooling
+from core.model.pooling import Pooling
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from core.work import Checkpoint, WorkStopped, stop_after
 
 logger = logging.getLogger(__name__)
 
-Show = Callable[[str], None]
+Show = Callable[[str], object]
 """Shows a text on the page in place of the one before."""
 
 MAX_REMEMBERED_CLIPS = 3
@@ -55,7 +55,7 @@ def audio_limits() -> AudioLimits:
     return limits
 
 
-def requester() -> Requester:
+def current_requester() -> Requester:
     """Return whose share of the server's time the viewer's clips use.
 
     Visitors of one network address share what one person who is signed in has for themselves:
@@ -96,7 +96,7 @@ def analyse_clip(
         _count_visitors_clip(key)
         with _remembered_outcome(key, limits), ExitStack() as spinner:
             report = _page_report(label, show or _spinner_in(spinner))
-            analysis = analyse(name, data, active, limits, requester(), report)
+            analysis = analyse(name, data, active, limits, current_requester(), report)
         clip = _tried_clip(key, analysis)
     others = {old: value for old, value in state.tried_clips.get().items() if old != key}
     remembered = [*others.items(), (key, clip)][-MAX_REMEMBERED_CLIPS:]
@@ -143,6 +143,23 @@ def analyse(
     return analysis
 
 
+@contextmanager
+def turn_on_page(name: str, label: str) -> Iterator[Checkpoint]:
+    """Wait for the viewer's turn to work on one of their clips, and show that.
+
+    Args:
+        name: What to call the clip.
+        label: What to show while it is worked on.
+
+    Yields:
+        A checkpoint to call during the work. It raises `WorkStopped` if that takes too long.
+    """
+    with ExitStack() as spinner:
+        report = _page_report(label, _spinner_in(spinner))
+        with services.analysis_queue().turn(current_requester(), report) as turn:
+            yield _within_time(turn, name)
+
+
 def _within_time(turn: Turn, name: str) -> Checkpoint:
     """Return a turn's checkpoint that also ends work that takes too long."""
     max_work_s = services.settings().max_work_seconds
@@ -160,10 +177,10 @@ def _reason(end: BaseException) -> str:
     if isinstance(end, Exception):
         return type(end).__name__
     context = get_script_run_ctx(suppress_warning=True)
-    has_session = context is not None and runtime.exists()
-    if has_session and not runtime.get_instance().is_active_session(context.session_id):
-        return "person left"
-    return "page drawn again"
+    if context is None or not runtime.exists():
+        return type(end).__name__
+    is_there = runtime.get_instance().is_active_session(context.session_id)
+    return "page drawn again" if is_there else "person left"
 
 
 def _page_report(label: str, show: Show) -> Report:

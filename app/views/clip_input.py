@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from app import state
+from app import state, upload_limits
 from app.drafts import Draft
 from app.text import clock, plain
 from app.views.clip_analysis import audio_limits
@@ -21,6 +21,8 @@ EXAMPLES = {
     "Ambulance siren": "siren.ogg",
     "Dog barking": "dog-barking.ogg",
 }
+MAX_FILES = 4
+"""An upload and a recording, and two more that take their places."""
 FORMATS = "WAV, FLAC, OGG, MP3, AIFF, M4A, WV, WebM"
 
 
@@ -81,6 +83,7 @@ def choose_clip(draft: Draft | None) -> ClipFile | None:
 
 def _file_uploader() -> UploadedFile | None:
     limits = audio_limits()
+    upload_limits.allow_uploads(limits.megabytes, MAX_FILES)
     return st.file_uploader(
         "Upload a sound",
         type=sorted(AUDIO_SUFFIXES),

@@ -55,6 +55,8 @@ def _player(
         selectable=True,
         selection=checked_part(drafted_part, seconds),
     )
+    if clip.note:
+        st.caption(f":material/info: {plain(clip.note)}")
     if part:
         start, end = part
         st.caption(

@@ -10,6 +10,7 @@ from app.clips import OutgoingSound, Part, TriedClip
 from app.components.tag_editor import Edit
 from app.text import bullets, plain
 from app.views import publish_progress
+from app.views.clip_analysis import turn_on_page
 from app.views.errors import show_error
 from core.audio.errors import AudioError
 from core.audio.trim import trim
@@ -18,6 +19,7 @@ from core.events.types import ModelRef, Suggestion
 from core.publishing.category import CATEGORIES, CategoryGuess, category, predict_category
 from core.publishing.form import LICENSES, Problem, UploadForm, check, machine_note, with_note
 from core.tags import MAX_TAGS, MIN_TAGS
+from core.work import WorkStopped
 
 FIELDS = ("title", "description", "license", "pack", "geotag")
 """What is typed here, by the name in the draft."""
@@ -100,7 +102,7 @@ def publish_section(clip: ClipToPublish, edit: Edit) -> None:
         return
     try:
         outgoing = _outgoing(clip)
-    except AudioError as error:
+    except (AudioError, WorkStopped) as error:
         show_error(error)
         return
     form = _form(clip, outgoing, edit)
@@ -117,7 +119,8 @@ def _outgoing(clip: ClipToPublish) -> OutgoingSound:
     if cut is not None and cut[0] == clip.part:
         return cut[1]
     limits = AudioLimits.from_settings(services.settings())
-    trimmed = trim(clip.data, clip.file_name, *clip.part, limits)
+    with turn_on_page(clip.file_name, "Cutting ...") as checkpoint:
+        trimmed = trim(clip.data, clip.file_name, *clip.part, limits, checkpoint)
     outgoing = OutgoingSound(trimmed.data, trimmed.file_name, trimmed.note)
     entry.set((clip.part, outgoing))
     return outgoing

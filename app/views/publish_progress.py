@@ -8,10 +8,11 @@ from pathlib import Path
 import streamlit as st
 
 from app import auth, services, state
+from app.analysis_queue import Requester
 from app.clips import OutgoingSound
 from app.sending import Sending
 from app.text import plain
-from app.views.clip_analysis import analyse
+from app.views.clip_analysis import analyse, current_requester
 from app.views.draft import delete_draft
 from core.audio.types import AudioLimits
 from core.people import Person
@@ -44,13 +45,15 @@ def start(clip_key: str, outgoing: OutgoingSound, form: UploadForm) -> bool:
         return False
     sending = Sending()
     entry.set(sending)
-    sending.start(partial(_send, person, auth.with_token(person), outgoing, form))
+    with_token, requester = auth.with_token(person), current_requester()
+    sending.start(partial(_send, person, with_token, requester, outgoing, form))
     return True
 
 
 def _send(
     person: Person,
     with_token: WithToken,
+    requester: Requester,
     outgoing: OutgoingSound,
     form: UploadForm,
     sending: Sending,
@@ -58,17 +61,21 @@ def _send(
     """Analyse the file, unless that was done, and publish it: in a thread of its own."""
     analysis = outgoing.analysis
     if analysis is None:
-        sending.report("Analysing", 0.0)
         analysis = analyse(
             outgoing.file_name,
             outgoing.data,
             services.predictor(),
             AudioLimits.from_settings(services.settings()),
-            lambda waiting: sending.report("Waiting for the server to be free", 0.0),
+            requester,
+            partial(_report_place, sending),
         )
         sending.analysis = analysis
     publisher = services.publisher()
     return publisher.publish(person, with_token, form, outgoing.data, analysis, sending.report)
+
+
+def _report_place(sending: Sending, place: int) -> None:
+    sending.report("Waiting for the server to be free" if place else "Analysing", 0.0)
 
 
 @st.fragment(run_every=POLL_INTERVAL_S)

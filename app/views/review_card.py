@@ -9,10 +9,11 @@ from app import auth, services, state
 from app.components.player import Floats, levels_over_time, player
 from app.components.tag_editor import tag_editor
 from app.routes import media_url
-from app.text import ago, clock, plain
+from app.text import ago, clock, plain, plural
 from app.views import review_actions
 from app.views.event_text import event_text
 from core.events.fold import SoundState
+from core.events.types import Sound
 from core.freesound.vocabulary import license_name, own_page, preference_in_words
 from core.people import shown_name
 from core.pipeline.withdrawals import MAX_REASON_LENGTH
@@ -68,6 +69,8 @@ def _player(sound: SoundState) -> None:
         times=times,
         levels=levels,
     )
+    if sound.sound.note:
+        st.caption(f":material/info: {plain(sound.sound.note)}")
 
 
 def _levels(sound: SoundState) -> tuple[Floats, Floats] | tuple[None, None]:
@@ -94,13 +97,18 @@ def facts_text(state_of_sound: SoundState) -> str:
 
 
 def _uploader(sound: SoundState) -> None:
-    """Draw the uploader's tags, wish and page. All of it is text from outside."""
+    """Draw what Freesound says of the sound. All of it is text from outside."""
     tags, wish = sound.sound.tags, preference_in_words(sound.sound.gen_ai_preference)
     page = own_page(sound.sound.url, services.settings().freesound_api)
-    if not (tags or wish or page):
+    details = _details(sound.sound)
+    if not (tags or wish or page or details or sound.sound.is_explicit):
         return
     key = f"uploader-{sound.sound_id.replace(':', '-')}"
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=key):
+        if sound.sound.is_explicit:
+            st.badge("Explicit", icon=":material/explicit:", color="orange")
+        if details:
+            st.caption(details)
         if tags:
             st.caption(f":material/sell: The uploader's tags: {_uploader_tags(sound)}")
         if wish:
@@ -108,6 +116,19 @@ def _uploader(sound: SoundState) -> None:
         if page:
             icon = ":material/open_in_new:"
             st.link_button("On Freesound", page, type="tertiary", icon=icon)
+
+
+def _details(sound: Sound) -> str:
+    """Return pack, place and rating as Markdown."""
+    parts = []
+    if sound.pack:
+        parts.append(f":material/inventory_2: Pack: {plain(sound.pack)}")
+    if sound.geotag:
+        parts.append(f":material/location_on: {plain(sound.geotag)}")
+    if sound.num_ratings:
+        ratings = plural(sound.num_ratings, "rating")
+        parts.append(f":material/star: {sound.avg_rating:.1f} of 5 ({ratings})")
+    return " · ".join(parts)
 
 
 def _uploader_tags(sound: SoundState) -> str:

@@ -2,12 +2,24 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import soxr
+from numpy.typing import NDArray
 
-from core.audio.downmix import downmix
 from core.audio.types import AudioFacts, AudioLimits, Block, OpenedSound, check_samples, too_long
+
+_Number = TypeVar("_Number", bound=np.number)
+
+
+def with_channels(block: NDArray[_Number], channels: int) -> NDArray[_Number]:
+    """Return a block [n, any] as [n, channels]: the mean in each where their numbers differ."""
+    if block.shape[1] == channels:
+        return block
+    with np.errstate(over="ignore", invalid="ignore"):  # what is no sound is refused later
+        mean = block.mean(axis=1, keepdims=True).astype(block.dtype)
+    return np.repeat(mean, channels, axis=1)
 
 
 def open_links(
@@ -70,13 +82,7 @@ def _converted(link: OpenedSound, facts: AudioFacts) -> Iterator[Block]:
             link.facts.rate, facts.rate, facts.channels, dtype="float32", quality="HQ"
         )
     for block in link.blocks:
-        fitting = np.ascontiguousarray(_with_channels(block, facts.channels))
+        fitting = np.ascontiguousarray(with_channels(block, facts.channels))
         yield resampler.resample_chunk(fitting) if resampler else fitting
     if resampler:
         yield resampler.resample_chunk(np.zeros((0, facts.channels), np.float32), last=True)
-
-
-def _with_channels(block: Block, channels: int) -> Block:
-    if block.shape[1] == channels:
-        return block
-    return np.repeat(downmix(block)[:, None], channels, axis=1)

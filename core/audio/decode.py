@@ -30,6 +30,7 @@ from core.audio.ogg import is_truncated_ogg, ogg_layout
 from core.audio.preview import PreviewEncoder
 from core.audio.sizes import announces_more
 from core.audio.types import AudioLimits, OpenedSound, Recording, Samples
+from core.work import Checkpoint, no_checkpoint
 
 MODEL_RATE_HZ = 22_000
 MAX_SAMPLE = 1e6
@@ -43,6 +44,7 @@ def decode(
     rate: int = MODEL_RATE_HZ,
     limits: AudioLimits = AudioLimits(),
     with_preview: bool = False,
+    checkpoint: Checkpoint = no_checkpoint,
 ) -> Recording:
     """Decode a file to mono float32; resampling is soxr HQ.
 
@@ -54,19 +56,21 @@ def decode(
         rate: Of the samples, in Hz.
         limits: Longest sound and largest file that are accepted.
         with_preview: Encode the preview in the same pass.
+        checkpoint: Called before each block of the sound is decoded, and at its end.
 
     Raises:
         AudioError: The file is not a whole, readable sound within the limits. Silence is valid.
+        WorkStopped: The checkpoint stopped the work.
     """
     label = name or ("The sound" if isinstance(source, bytes) else Path(source).name)
     data = _read(source, label, limits)
-    work = _Decoding(data, label, rate, limits)
-    layout = ogg_layout(data) if data[:4] == b"OggS" else None
+    work = _Decoding(data, label, rate, limits, checkpoint)
+    layout = ogg_layout(data) if with_preview and data[:4] == b"OggS" else None
     encode = with_preview and not (layout and layout.is_playable)
     recording, channel = work.run(encode)
     if channel is not None:
         recording, _ = work.run(encode, channel)
-    if with_preview and layout and not encode:
+    if layout and not encode:
         facts = recording.facts
         plays = layout.plays_as(facts.seconds, facts.rate)
         preview = data if plays else work.run(True, channel)[0].preview
@@ -88,6 +92,11 @@ def open_blocks(
         reason = "its last page is not whole"
         raise TruncatedAudio(f"{name} is cut off: {reason}; please export or copy it again.")
     plan = plan_reading(data, name)
+    opened = _open_planned(plan, name, limits)
+    return replace(opened, facts=replace(opened.facts, note=plan.note)) if plan.note else opened
+
+
+def _open_planned(plan: ReadPlan, name: str, limits: AudioLimits) -> OpenedSound:
     if plan.links:
         opened = open_links(
             plan.parts(),
@@ -103,7 +112,13 @@ def _open_one(plan: ReadPlan, name: str, limits: AudioLimits) -> OpenedSound:
     if plan.ffmpeg_format:
         return _open_by_ffmpeg(plan.data, plan.ffmpeg_format, name, limits)
     try:
-        return libsndfile.open_blocks(plan.data, name, limits)
+        opened = libsndfile.open_blocks(plan.data, name, limits)
+        if plan.fallback_format != "ogg" or opened.facts.seconds:
+            return opened
+        # Behind damaged heads it finds nothing, where FFmpeg may.
+        raise UnsupportedAudio(
+            f"{name} has no sound in it that can be read; please export it again."
+        )
     except UnsupportedAudio as refusal:
         if announces_more(plan.data):
             raise truncated(name) from refusal
@@ -141,12 +156,13 @@ def _open_by_ffmpeg(data: bytes, container: str, name: str, limits: AudioLimits)
 
 @dataclass(frozen=True)
 class _Decoding:
-    """A file that is decoded: its bytes, its name in errors, the samples' rate, and the limits."""
+    """A file that is decoded: its bytes, its name in errors, the samples' rate, limits."""
 
     data: bytes
     name: str
     rate: int
     limits: AudioLimits
+    checkpoint: Checkpoint
 
     def run(self, with_preview: bool, channel: int | None = None) -> tuple[Recording, int | None]:
         """Decode the file once.
@@ -170,7 +186,8 @@ class _Decoding:
         finally:
             if encoder:
                 encoder.close()
-        note = energies.note(channel) if channel is not None else ""
+        notes = [opened.facts.note, energies.note(channel) if channel is not None else ""]
+        note = " ".join(filter(None, notes))
         facts = replace(opened.facts, seconds=frames / opened.facts.rate, note=note)
         recording = Recording(self.name, facts, samples, self.rate, self.data, preview)
         return recording, energies.channel_instead_of_mean() if channel is None else None
@@ -193,14 +210,17 @@ class _Decoding:
             resampler = soxr.ResampleStream(file_rate, self.rate, 1, dtype="float32", quality="HQ")
         parts: list[Samples] = []
         frames = 0
+        self.checkpoint()
         for block in opened.blocks:
-            mono = downmix(block) if channel is None else block[:, channel].copy()
+            mean = downmix(block)
+            mono = mean if channel is None else block[:, channel].copy()
             frames += len(mono)
             _check_samples(mono, self.name)
-            energies.add(block)
+            energies.add(block, mean)
             parts.append(resampler.resample_chunk(mono) if resampler else mono)
             if encoder:
                 encoder.write(block, mono)
+            self.checkpoint()
         if resampler:
             parts.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
         samples = np.concatenate(parts) if parts else np.zeros(0, np.float32)
@@ -210,9 +230,11 @@ class _Decoding:
 
 
 def _check_samples(mono: Samples, name: str) -> None:
+    loudest = max(mono.max(initial=0), -mono.min(initial=0))  # not a number if one sample is not
+    if loudest <= MAX_SAMPLE:
+        return
     if not np.isfinite(mono).all():
         reason = "samples that are not numbers (NaN or infinite)"
         raise BadSamples(f"{name} holds {reason}; please export it again.")
-    if np.abs(mono).max(initial=0) > MAX_SAMPLE:
-        reason = "samples a million times louder than full scale"
-        raise BadSamples(f"{name} holds {reason}; please export it again.")
+    reason = "samples a million times louder than full scale"
+    raise BadSamples(f"{name} holds {reason}; please export it again.")

@@ -1,13 +1,14 @@
 """Recognise a file by its bytes: its decoder, or the reason that it cannot be read."""
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from core.audio.adts import first_adts_frame, is_adts
 from core.audio.errors import AudioError, NotAudio, TruncatedAudio, UnsupportedAudio
 from core.audio.flac import flac_has_unstated_sound, flac_links
-from core.audio.mp3 import Mp3Layout, find_frames
+from core.audio.mp3 import MAX_FRAME_BYTES, Mp3Layout, find_frames
 from core.audio.ogg import ogg_layout
-from core.audio.sizes import chunks, with_known_sizes
+from core.audio.sizes import chunks, end_of_sounds_file, sound_chunk, with_known_sizes, with_padding
 
 PICTURE_BRANDS = (b"heic", b"heix", b"mif1", b"msf1", b"avif")
 """MP4 brands of pictures, which share their container with m4a."""
@@ -15,7 +16,13 @@ MIN_SOUND_BYTES = 512
 HEAD_BYTES = 1 << 18
 """So much of a file's beginning is enough for `error_of_head`."""
 
+FIRST_OF_SEVERAL = "The file holds another one behind the first, and only the first was read."
+DAMAGED = "Parts of the file are damaged and were left out."
+
 _MPEG_IN_WAV = (0x50, 0x55)  # format tags of MPEG layers I to III
+_QUICKTIME_BOXES = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
+"""With one of these begins a QuickTime file of before 2001, and one of a few cameras today."""
+_ID3_FOOTER = 0x10
 _OTHER_FILES = {
     b"\x89png": "a picture (PNG)",
     b"\xff\xd8\xff": "a picture (JPEG)",
@@ -63,12 +70,14 @@ class ReadPlan:
         ffmpeg_format: FFmpeg's name of the container; None for libsndfile.
         fallback_format: The same, for what libsndfile refuses; None where FFmpeg cannot help.
         links: Where several sounds begin that the file holds; empty for one alone.
+        note: A sentence for the person where not all of the file can be read.
     """
 
     data: bytes
     ffmpeg_format: str | None
     fallback_format: str | None = None
     links: tuple[int, ...] = ()
+    note: str = ""
 
     def parts(self) -> tuple[bytes, ...]:
         """Return the file of each of several sounds."""
@@ -85,28 +94,12 @@ def plan_reading(data: bytes, name: str) -> ReadPlan:
         AudioError: It is nothing that either of them should get.
     """
     start = _end_of_id3(data)
-    sound = data[start:] if start and _is_known(data[start : start + 12]) else data
-    if sound[:4] == b"fLaC":
-        links = flac_links(sound)
-        if len(links) > 1:
-            return ReadPlan(sound, "flac", links=links)
-        needs_ffmpeg = flac_has_unstated_sound(sound)
-        fallback = "flac" if any(sound[18:20]) else None  # a rate of 0 Hz is refused
-        return ReadPlan(sound, "flac" if needs_ffmpeg else None, fallback)
-    if sound[:4] == b"OggS":
-        return _plan_ogg(sound)
-    container = _ffmpeg_container(sound)
-    if container:
-        return ReadPlan(sound, container)
-    if sound.startswith(_READ_BY_LIBSNDFILE):
-        return _plan_chunks(with_known_sizes(sound))
-    if describe_other(data) is None:
-        layout = find_frames(data, start)
-        if layout:
-            return _plan_mp3(data, start, layout)
-        if data.startswith((b"ID3", b"\xff")):
-            return ReadPlan(data, None)
-    raise unreadable(data, name)
+    plan = _plan_container(_known_behind(data, start) if start else data)
+    if plan is None and describe_other(data) is None:
+        plan = _plan_frames(data, _end_of_zeros(data, start) if start else 0)
+    if plan is None:
+        raise unreadable(data, name)
+    return plan
 
 
 def error_of_head(head: bytes, name: str) -> AudioError | None:
@@ -118,22 +111,70 @@ def error_of_head(head: bytes, name: str) -> AudioError | None:
     return None
 
 
+def _plan_container(data: bytes) -> ReadPlan | None:
+    """Return how to read a file that begins as a known container does."""
+    if data[:4] == b"fLaC":
+        return _plan_flac(data)
+    if data[:4] == b"OggS":
+        return _plan_ogg(data)
+    container = _ffmpeg_container(data)
+    if container:
+        return ReadPlan(data, container)
+    if not data.startswith(_READ_BY_LIBSNDFILE):
+        return None
+    plan = _plan_chunks(with_known_sizes(with_padding(data)))
+    end = end_of_sounds_file(data)
+    is_last = not end or not _is_known(data[end : end + 12])
+    return plan if is_last else replace(plan, note=FIRST_OF_SEVERAL)
+
+
+def _plan_frames(data: bytes, start: int) -> ReadPlan | None:
+    """Return how to read frames of an MP3 or AAC without a container, if there are any."""
+    layout = _mp3_layout(data, start)
+    if layout:
+        return _plan_mp3(data, start, layout)
+    first = first_adts_frame(data, start)
+    if first is not None:
+        return ReadPlan(data[first:], "aac")
+    return ReadPlan(data, None) if data.startswith((b"ID3", b"\xff")) else None
+
+
+def _plan_flac(data: bytes) -> ReadPlan:
+    """Return how to read a FLAC; libsndfile believes its stated length."""
+    links = flac_links(data)
+    if len(links) > 1:
+        return ReadPlan(data, "flac", links=links)
+    fallback = "flac" if any(data[18:20]) else None  # a rate of 0 Hz is refused
+    return ReadPlan(data, "flac" if flac_has_unstated_sound(data) else None, fallback)
+
+
 def _plan_ogg(data: bytes) -> ReadPlan:
     """Return how to read an Ogg file; libsndfile reads only the first link of a chained one."""
     layout = ogg_layout(data)
+    note = DAMAGED if layout.is_damaged else ""
     if len(layout.links) > 1:
-        return ReadPlan(data, "ogg", links=layout.links)
-    return ReadPlan(data, None if layout.is_read_by_libsndfile else "ogg")
+        return ReadPlan(data, "ogg", links=layout.links, note=note)
+    return ReadPlan(data, None if layout.is_read_by_libsndfile else "ogg", "ogg", note=note)
 
 
 def _plan_chunks(data: bytes) -> ReadPlan:
     """Return how to read a RIFF, IFF or CAF file."""
     if data[8:12] == b"WAVE" and data[:4] != b"riff":
-        is_mpeg = _wav_format_tag(data) in _MPEG_IN_WAV
-        return ReadPlan(data, "wav" if is_mpeg else None, "wav")
+        if _wav_format_tag(data) in _MPEG_IN_WAV:
+            return _plan_mpeg_in_wav(data)
+        return ReadPlan(data, None, "wav")
     magic = data[:4]
     formats = {b"FORM": "aiff", b"caff": "caf", b"riff": "w64", b".snd": "au", b"Crea": "voc"}
     return ReadPlan(data, None, formats.get(magic))
+
+
+def _plan_mpeg_in_wav(data: bytes) -> ReadPlan:
+    """Return how to read MPEG frames in a WAV, also those beyond the size that it states."""
+    chunk = sound_chunk(data)
+    layout = find_frames(data, chunk.start) if chunk else None
+    if chunk and layout and layout.end > chunk.start + chunk.size + MAX_FRAME_BYTES:
+        return ReadPlan(data[layout.first :], "mp3")
+    return ReadPlan(data, "wav", "wav")
 
 
 def _plan_mp3(data: bytes, start: int, layout: Mp3Layout) -> ReadPlan:
@@ -143,12 +184,29 @@ def _plan_mp3(data: bytes, start: int, layout: Mp3Layout) -> ReadPlan:
     start, and refuses what else stands there.
     """
     is_plain = layout.first == (start if data[:3] == b"ID3" else 0) and start == _end_of_tag(data)
-    believed = layout.stated is not None and not (
-        layout.is_longer_than_stated or layout.is_miscounted
+    is_plain = is_plain and not (data[:3] == b"ID3" and data[5] & _ID3_FOOTER)
+    believed = layout.is_xing and not (
+        layout.is_longer_than_stated or layout.is_miscounted or layout.is_damaged
     )
     if is_plain and believed:
         return ReadPlan(data, None)
-    return ReadPlan(data[layout.first :], "mp3")
+    return ReadPlan(data[layout.first :], "mp3", note=DAMAGED if layout.is_damaged else "")
+
+
+def _mp3_layout(data: bytes, start: int) -> Mp3Layout | None:
+    """Return the layout of an MP3; if none stands behind its tag, the tag's size is wrong."""
+    layout = find_frames(data, start)
+    if data[:3] == b"ID3" and (layout is None or layout.first != start):
+        return find_frames(data, 10) or layout
+    return layout
+
+
+def _known_behind(data: bytes, start: int) -> bytes:
+    """Return the file behind its tags, and zeros after them, if it is of a known kind."""
+    for position in (start, _end_of_zeros(data, start)):
+        if _is_known(data[position : position + 12]):
+            return data[position:]
+    return data
 
 
 def _is_known(head: bytes) -> bool:
@@ -156,15 +214,18 @@ def _is_known(head: bytes) -> bool:
 
 
 def _end_of_id3(data: bytes) -> int:
-    """Return where the ID3 tags at the start, and zeros after them, end."""
+    """Return where the ID3 tags at the start end."""
     start, end = 0, _end_of_tag(data)
     while end > start:
         start, end = end, end + _end_of_tag(data[end : end + 10])
-    if start and not data[start : start + 1].strip(b"\0"):
-        rest = data[start : start + HEAD_BYTES]
-        padding = len(rest) - len(rest.lstrip(b"\0"))
-        start += padding if padding < len(rest) else 0
     return start
+
+
+def _end_of_zeros(data: bytes, start: int) -> int:
+    """Return where zeros end that stand at `start`; `start` if nothing follows them soon."""
+    rest = data[start : start + HEAD_BYTES]
+    padding = len(rest) - len(rest.lstrip(b"\0"))
+    return start + padding if padding < len(rest) else start
 
 
 def _end_of_tag(data: bytes) -> int:
@@ -172,7 +233,7 @@ def _end_of_tag(data: bytes) -> int:
     if data[:3] != b"ID3" or len(data) < 10 or any(byte & 0x80 for byte in data[6:10]):
         return 0
     size = sum(byte << 7 * place for place, byte in enumerate(reversed(data[6:10])))
-    return size + (20 if data[5] & 0x10 else 10)
+    return size + (20 if data[5] & _ID3_FOOTER else 10)
 
 
 def _wav_format_tag(data: bytes) -> int:
@@ -188,13 +249,15 @@ def _ffmpeg_container(data: bytes) -> str | None:
     """Return FFmpeg's name of a container that libsndfile does not know at all."""
     if data[4:8] == b"ftyp" and data[8:12] not in PICTURE_BRANDS:
         return "mov"
+    if data[4:8] in _QUICKTIME_BOXES:
+        return "mov"
     if data[:4] == b"\x1a\x45\xdf\xa3":
         return "matroska"
     if data[:4] == b"wvpk":
         return "wv"
     if data[:4] == b"BW64":
         return "wav"
-    if len(data) > 1 and data[0] == 0xFF and data[1] & 0xF6 == 0xF0:
+    if is_adts(data):
         return "aac"
     return None
 

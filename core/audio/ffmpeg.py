@@ -7,7 +7,9 @@ import av
 import av.container
 import numpy as np
 
+from core.audio.chained import with_channels
 from core.audio.errors import NotAudio, TruncatedAudio, UnsupportedAudio
+from core.audio.sizes import is_cut_container
 from core.audio.types import (
     AudioFacts,
     AudioLimits,
@@ -22,6 +24,8 @@ CONTAINERS_WITHOUT_LENGTH = ("aac", "mp3", "flac", "ogg")
 """FFmpeg's duration is a guess from the first bit rates, or tells of the first part only."""
 MISSING_SHARE = 0.05
 """Containers round their stated length; a twentieth less sound than stated is a cut file."""
+MISSING_SLACK_S = 0.1
+"""Some frames, which an encoder may count before the sound begins."""
 
 
 def open_blocks(data: bytes, container_format: str, name: str, limits: AudioLimits) -> OpenedSound:
@@ -99,14 +103,31 @@ def _open(
         container.close()
         reason = "sound of a kind that is not supported"
         raise UnsupportedAudio(f"{name} is {reason}; please convert it to WAV, FLAC or OGG.")
-    seconds = 0.0
-    if container.duration and container_format not in CONTAINERS_WITHOUT_LENGTH:
-        seconds = container.duration / av.time_base
+    seconds = _stated_seconds(container, container_format)
+    if not seconds and is_cut_container(data):
+        container.close()
+        reason = "it ends before the sound its header announces"
+        raise TruncatedAudio(f"{name} is cut off: {reason}; please export or copy it again.")
     codec = stream.codec_context.name.removesuffix("float")
     kind = container_format if codec.startswith("pcm_") else codec
     facts = AudioFacts(kind.upper(), stream.rate, stream.codec_context.channels, seconds)
     check_header(facts, name, limits)
     return container, facts
+
+
+def _stated_seconds(container: av.container.InputContainer, container_format: str) -> float:
+    """Return the stated length of the first audio stream; 0 where none is stated or it is a guess.
+
+    A container lasts as long as its longest stream, and its time may begin later than at zero.
+    """
+    stream = container.streams.audio[0]
+    if container_format in CONTAINERS_WITHOUT_LENGTH:
+        return 0.0
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    if container.duration and len(container.streams) == 1:
+        return (container.duration - max(0, container.start_time or 0)) / av.time_base
+    return 0.0
 
 
 def _decode(
@@ -117,12 +138,11 @@ def _decode(
     sample_type: str,
 ) -> Iterator[NativeBlock]:
     frames = 0
-    convert = _Converter(facts, f"{sample_type}p")
+    convert = _Converter(facts, sample_type)
     with container:
         try:
             for frame in _frames(container):
-                for part in convert(frame):
-                    block = part.to_ndarray().T
+                for block in convert(frame):
                     frames += len(block)
                     if frames > limits.seconds * facts.rate:
                         raise too_long(name, limits)
@@ -132,7 +152,8 @@ def _decode(
             seconds = frames / facts.rate
             reason = f"{name} is damaged: decoding stopped after {seconds:.1f} s."
             raise TruncatedAudio(reason) from error
-    if frames < (1 - MISSING_SHARE) * facts.seconds * facts.rate:
+    stated = facts.seconds - max(MISSING_SLACK_S, MISSING_SHARE * facts.seconds)
+    if frames < stated * facts.rate:
         read = f"{frames / facts.rate:.1f} of {facts.seconds:.1f} s can be read"
         raise TruncatedAudio(f"{name} is cut off: {read}; please export or copy it again.")
 
@@ -148,30 +169,37 @@ class _Converter:
         self._kind: tuple[str, int, int] | None = None
         self._resampler: av.AudioResampler | None = None
 
-    def __call__(self, frame: av.AudioFrame) -> Iterator[av.AudioFrame]:
+    def __call__(self, frame: av.AudioFrame) -> Iterator[NativeBlock]:
+        """Yield the blocks that a frame completes."""
+        for part in self._resampled(frame):
+            # Interleaved: PyAV reads beyond the eighth plane where each channel has its own.
+            block = part.to_ndarray().reshape(-1, part.layout.nb_channels)
+            yield with_channels(block, self._facts.channels)
+
+    def _resampled(self, frame: av.AudioFrame) -> Iterator[av.AudioFrame]:
         kind = (frame.format.name, frame.sample_rate, frame.layout.nb_channels)
         if kind != self._kind or self._resampler is None:
             if self._resampler:
                 yield from self._resampler.resample(None)
-            self._kind, self._resampler = kind, self._new_resampler(frame)
+            rate = self._facts.rate if frame.sample_rate != self._facts.rate else None
+            self._kind, self._resampler = kind, self._new_resampler(rate)
         yield from self._resampler.resample(frame)
 
-    def _new_resampler(self, frame: av.AudioFrame) -> av.AudioResampler:
-        facts = self._facts
-        if (frame.sample_rate, frame.layout.nb_channels) == (facts.rate, facts.channels):
-            return av.AudioResampler(format=self._sample_type)  # rate and channels stay
-        layout = {1: "mono", 2: "stereo"}.get(facts.channels, f"{facts.channels}c")
-        return av.AudioResampler(format=self._sample_type, layout=layout, rate=facts.rate)
+    def _new_resampler(self, rate: int | None) -> av.AudioResampler:
+        return av.AudioResampler(format=self._sample_type, rate=rate)
 
 
 def _frames(container: av.container.InputContainer) -> Iterator[av.AudioFrame]:
     """Yield decoded frames.
 
-    Among MPEG frames, what is none is skipped, as every player does: tags, junk, holes of a stream.
+    In streams without an index, what is no packet is skipped, as every player does: tags, junk,
+    holes.
     """
+    is_stream = container.streams.audio[0].codec_context.name.startswith("mp")
+    is_stream = is_stream or container.format.name in ("ogg", "aac")
     for packet in container.demux(audio=0):
         try:
             yield from packet.decode()
         except av.error.InvalidDataError:
-            if not container.streams.audio[0].codec_context.name.startswith("mp"):
+            if not is_stream:
                 raise

@@ -19,6 +19,11 @@ def flac_length(data: bytes) -> int:
     return int.from_bytes(data[21:26]) & _LENGTH_MASK
 
 
+def flac_kind(data: bytes) -> int:
+    """Return the bits of STREAMINFO that state rate, channels and depth."""
+    return int.from_bytes(data[18:22]) >> 4
+
+
 def flac_has_unstated_sound(data: bytes) -> bool:
     """Return True if no length is stated, or the last frame lies beyond it.
 

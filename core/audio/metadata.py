@@ -6,6 +6,8 @@ from io import BytesIO
 
 from core.audio.detect import plan_reading
 from core.audio.errors import AudioError
+from core.audio.text_encoding import decode_texts
+from core.untrusted import clean_text
 
 MAX_TEXT_LENGTH = 500
 MIN_YEAR = 1980
@@ -14,8 +16,8 @@ MIN_YEAR = 1980
 _DATES = ("date", "creation_time", "recording_date", "date_recorded")
 _DATE = re.compile(r"(\d{4})[-:/._ ]?(\d\d)[-:/._ ]?(\d\d)(?!\d)")
 _TIME = re.compile(r"(\d\d)[:.](\d\d)(?:[:.](\d\d))?")
-_KANA = re.compile(r"[\u3041-\u30fe]{2}")
-_CYRILLIC = re.compile(r"[\u0410-\u044f]{3}")
+_WITH_ID3 = ("mp3", "aac", "aiff")
+_SEVERAL_LINES = ("comment", "description")
 
 
 def embedded_metadata(data: bytes) -> dict[str, str]:
@@ -25,31 +27,13 @@ def embedded_metadata(data: bytes) -> dict[str, str]:
         data: The file's bytes.
 
     Returns:
-        Texts of up to `MAX_TEXT_LENGTH` characters; empty ones are left out. `recorded` is the time
-        of recording in ISO 8601, of the day at least.
+        Texts of up to `MAX_TEXT_LENGTH` characters without control characters; empty ones are left
+        out. `recorded` is the time of recording in ISO 8601, of the day at least.
     """
-    texts = {name: text[:MAX_TEXT_LENGTH] for name, text in _tags(data).items() if text}
+    cleaned = {name: _clean(name, text) for name, text in _tags(data).items()}
+    texts = {name: text for name, text in cleaned.items() if text}
     recorded = _recording_time(texts)
     return texts | ({"recorded": recorded.isoformat()} if recorded else {})
-
-
-def decode_text(raw: bytes) -> str:
-    """Return a text in UTF-8, or in the code page that its bytes look like.
-
-    RIFF and AIFF do not say: UTF-8 is tried first, then Japanese (code page 932) and Cyrillic
-    (1251) where their letters stand together, and at last Western (1252).
-    """
-    for encoding, letters in (("utf-8", None), ("cp932", _KANA), ("cp1251", _CYRILLIC)):
-        try:
-            text = raw.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        if letters is None or letters.search(text):
-            return text
-    try:
-        return raw.decode("cp1252")
-    except UnicodeDecodeError:
-        return raw.decode("latin-1")
 
 
 def _tags(data: bytes) -> dict[str, str]:
@@ -65,10 +49,29 @@ def _tags(data: bytes) -> dict[str, str]:
             tags = {**(streams[0].metadata if streams else {}), **file.metadata}
     except (AudioError, av.error.FFmpegError, UnicodeError):
         return {}
-    return {
-        name.lower(): decode_text(text.encode("latin-1")).replace("\0", "").strip()
-        for name, text in tags.items()
-    }
+    raw = [_bytes_of(text, container) for text in tags.values()]
+    return dict(zip(map(str.lower, tags), decode_texts(raw), strict=True))
+
+
+def _bytes_of(text: str, container: str) -> bytes:
+    """Return a tag as the file holds it.
+
+    ID3v2 calls Latin-1 what is often in another encoding, and FFmpeg has made UTF-8 of it.
+    """
+    raw = text.encode("latin-1")
+    if container in _WITH_ID3:
+        try:
+            return raw.decode().encode("latin-1")
+        except UnicodeError:
+            pass
+    return raw
+
+
+def _clean(name: str, text: str) -> str:
+    """Return a text without control characters, of one line unless it is a description."""
+    lines = clean_text(text.replace("\0", ""), MAX_TEXT_LENGTH).splitlines()
+    words = [" ".join(line.split()) for line in lines]
+    return ("\n" if name in _SEVERAL_LINES else " ").join(words).strip()
 
 
 def _format_of(data: bytes) -> str:
@@ -87,6 +90,8 @@ def _recording_time(texts: dict[str, str]) -> datetime | None:
 
 def _parse_time(text: str, clock: str) -> datetime | None:
     """Return the moment that a text names; `clock` is its time of day where it has none."""
+    if clock.startswith(text):
+        text = clock  # the same day, with its time
     date = _DATE.match(text)
     if date is None:
         return None

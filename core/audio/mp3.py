@@ -1,14 +1,20 @@
 """The frames of an MP3: where its sound is, and if its header's count of them is right."""
 
+import re
 import struct
 from dataclasses import dataclass
 
 MIN_CHAIN = 4
 """Frames that follow each other exactly; fewer may be chance."""
+MAX_FRAME_BYTES = 2_881
 MAX_JUNK_BYTES = 1 << 17
 COUNT_SLACK = 8
 """Writers disagree about what counts; 0.2 s."""
 
+MIN_READ_SHARE = 0.75
+"""Of the frames that a damaged file states; with fewer it counts as cut off."""
+
+_NOT_ZERO = re.compile(rb"[^\0]")
 _RATES = (44_100, 48_000, 32_000)
 _KBITS = {
     (1, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -33,6 +39,7 @@ class Mp3Layout:
         stated: The length header's count (Xing, Info, VBRI); None without one.
         stated_bytes: Its count of bytes; 0 without one.
         cut: The last frame is not whole.
+        is_xing: The length header is one that libsndfile knows.
     """
 
     first: int
@@ -42,6 +49,14 @@ class Mp3Layout:
     stated: int | None
     stated_bytes: int
     cut: bool
+    is_xing: bool
+
+    @property
+    def is_damaged(self) -> bool:
+        """Return True if something else stands between the frames, or in place of some."""
+        if self.stated is None or self.stretches < 2:
+            return False
+        return MIN_READ_SHARE * self.stated <= self.frames <= self.stated
 
     @property
     def is_longer_than_stated(self) -> bool:
@@ -58,6 +73,8 @@ class Mp3Layout:
 
 def find_frames(data: bytes, start: int) -> Mp3Layout | None:
     """Return the layout of an MP3 whose frames begin at `start` or soon after; None if none do."""
+    content = _NOT_ZERO.search(data, start)
+    start = content.start() if content else len(data)
     first = _next_chain(data, start, start + MAX_JUNK_BYTES)
     if first is None:
         return None
@@ -69,10 +86,12 @@ def find_frames(data: bytes, start: int) -> Mp3Layout | None:
         if following is None:
             break
         position = following
-    stated, stated_bytes = _stated(data[first : first + 256])
+    head = data[first : first + 256]
+    stated, stated_bytes = _stated(head)
     cut = 0 < len(data) - end < _frame_bytes(data, end)
-    headers = 0 if stated is None else 1
-    return Mp3Layout(first, end, frames - headers, stretches, stated, stated_bytes, cut)
+    frames -= 0 if stated is None else 1
+    is_xing = stated is not None and (b"Xing" in head or b"Info" in head)
+    return Mp3Layout(first, end, frames, stretches, stated, stated_bytes, cut, is_xing)
 
 
 def _next_chain(data: bytes, start: int, stop: int) -> int | None:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 OPUS_RATE_HZ = 48_000
-LENGTH_SLACK_S = 0.1
-"""The last page may state less than its packets hold, and encoders round."""
+LENGTH_SLACK_S = 0.02
+"""Encoders round."""
 _CODECS = {
     b"\x01vorbis": "vorbis",
     b"OpusHead": "opus",
@@ -23,17 +23,19 @@ class OggLayout:
         links: Where the files begin that stand one after the other (a chained Ogg).
         last_granule: The position that the last page states, in samples.
         preskip: Samples at the start that are not played.
+        is_damaged: Pages among those of the sound are missing or stand twice.
     """
 
     codecs: tuple[str, ...]
     links: tuple[int, ...]
     last_granule: int
     preskip: int
+    is_damaged: bool
 
     @property
     def is_read_by_libsndfile(self) -> bool:
-        """Return False for codecs that it does not read within Ogg."""
-        return not any(codec in ("flac", "speex") for codec in self.codecs)
+        """Return True for one whole stream of a codec that it reads within Ogg."""
+        return self.codecs in (("vorbis",), ("opus",)) and not self.is_damaged
 
     @property
     def is_playable(self) -> bool:
@@ -51,7 +53,8 @@ def ogg_layout(data: bytes) -> OggLayout:
     """Return the layout of an Ogg file."""
     codecs: list[str] = []
     links: list[int] = []
-    granule, preskip, in_heads = 0, 0, False
+    granule, preskip, in_heads, is_damaged = 0, 0, False, False
+    sequence: dict[bytes, int] = {}
     for start in _pages(data):
         is_first_page = bool(data[start + 5] & 2)
         if is_first_page and not in_heads:
@@ -63,8 +66,13 @@ def ogg_layout(data: bytes) -> OggLayout:
                 preskip = int.from_bytes(data[body + 10 : body + 12], "little")
         in_heads = is_first_page
         position = int.from_bytes(data[start + 6 : start + 14], "little", signed=True)
+        serial, number = data[start + 14 : start + 18], _page_number(data, start)
+        is_next = number == sequence.get(serial, number - 1) + 1
+        # A recording of a broadcast begins anywhere behind its heads.
+        is_damaged = is_damaged or not (is_next or is_first_page or not granule)
+        sequence[serial] = number
         granule = position if position >= 0 else granule
-    return OggLayout(tuple(codecs), tuple(links), granule, preskip)
+    return OggLayout(tuple(codecs), tuple(links), granule, preskip, is_damaged)
 
 
 def is_truncated_ogg(data: bytes) -> bool:
@@ -79,6 +87,10 @@ def is_truncated_ogg(data: bytes) -> bool:
     if len(page) < 27 or len(page) < 27 + page[26]:
         return True
     return len(page) < 27 + page[26] + sum(page[27 : 27 + page[26]])
+
+
+def _page_number(data: bytes, start: int) -> int:
+    return int.from_bytes(data[start + 18 : start + 22], "little")
 
 
 def _pages(data: bytes) -> Iterator[int]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from core.audio.chunks import channel_mask, with_aiff_length, with_channel_mask
 from core.audio.errors import BadSamples, BadSelection
 from core.audio.types import AudioFacts, Block, NativeBlock
+from core.work import Checkpoint, no_checkpoint
 
 END_SLACK_S = 0.005
 """Tolerance for an end beyond the sound: players round the length that they show."""
@@ -76,6 +77,7 @@ class Selection:
         stop: The frame after the last.
         start_s: The time that was asked for, in seconds.
         end_s: The same of the end.
+        checkpoint: Called before each block of the sound.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Selection:
     stop: int
     start_s: float
     end_s: float
+    checkpoint: Checkpoint = no_checkpoint
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ _UNKNOWN_32 = (0, 0xFFFFFFFF, 0x80000000, 0x7FFFFFFF, 0x7FFFF000)
 """Zero, the largest numbers, and what SoX and eSpeak write into a pipe."""
 _UNKNOWN_64 = (0, (1 << 64) - 1, (1 << 63) - 1)
 _AIFF_OFFSETS = 8  # offset and block size, which stand before the samples of an AIFF
+_BOXES = (b"moov", b"moof", b"mdat")  # of an MP4 or QuickTime file, which hold its sound
+_SEGMENT = b"\x18\x53\x80\x67"  # of a Matroska file: all but its head
 _W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 
 
@@ -58,6 +60,55 @@ def announces_more(data: bytes) -> bool:
     if chunk is None or _is_open(data, chunk):
         return False
     return chunk.start + chunk.size > len(data)
+
+
+def end_of_sounds_file(data: bytes) -> int:
+    """Return where a WAV, RF64, W64, AIFF, CAF or AU file says that it ends; 0 if it is unknown."""
+    chunk = sound_chunk(data)
+    if chunk is None or _is_open(data, chunk):
+        return 0
+    end = chunk.start + chunk.size
+    if data[:4] in (b"RIFF", b"RIFX", b"FORM"):
+        stated: int = struct.unpack_from(chunk.size_format, data, 4)[0]
+        return max(end, stated + 8) + end % 2 if stated < 0xFFFFFFF7 else 0
+    return end + -end % (8 if data[:4] == b"riff" else 2 if data[:4] == b"RF64" else 1)
+
+
+def is_cut_container(data: bytes) -> bool:
+    """Return True if a box of an MP4, or the segment of a Matroska file, is not whole."""
+    if data[:4] == b"\x1a\x45\xdf\xa3":
+        start, size = _matroska_size(data, 4)
+        start += size
+        if data[start : start + 4] != _SEGMENT:
+            return False
+        start, size = _matroska_size(data, start + 4)
+        return start + size > len(data)
+    start = 0
+    while start + 16 <= len(data):
+        size, name = struct.unpack_from(">I4s", data, start)
+        if size == 1:
+            size = struct.unpack_from(">Q", data, start + 8)[0]
+        if name in _BOXES and start + size > len(data):
+            return True
+        start += size if size >= 8 else len(data)
+    return False
+
+
+def with_padding(data: bytes) -> bytes:
+    """Return a WAV whose chunk of an odd size before the samples is padded; others as they are.
+
+    Some writers leave the byte out.
+    """
+    start = 12
+    if data[:4] != b"RIFF" or data[8:12] != b"WAVE" or sound_chunk(data):
+        return data
+    while start + 8 <= len(data):
+        size = struct.unpack_from("<I", data, start + 4)[0]
+        end = start + 8 + size
+        if size % 2 and _is_chunk_name(data[end : end + 4]):
+            return with_padding(data[:end] + b"\0" + data[end:])
+        start = end + size % 2
+    return data
 
 
 def sound_chunk(data: bytes) -> SoundChunk | None:
@@ -133,10 +184,23 @@ def _is_end(data: bytes, chunk: SoundChunk) -> bool:
     end = chunk.start
     if chunk.size_format[1] == "I":
         for name, content, size in chunks(data, end, chunk.size_format):
-            if not (name.isascii() and name.decode("ascii", "replace").isprintable()):
+            if not _is_chunk_name(name):
                 return False
             end = content + size + size % 2
     return len(data) <= end <= len(data) + 1
+
+
+def _is_chunk_name(name: bytes) -> bool:
+    return len(name) == 4 and name.isascii() and name.decode("ascii").isprintable()
+
+
+def _matroska_size(data: bytes, at: int) -> tuple[int, int]:
+    """Return where an element's content begins, and its size; 0 where it is unknown (RFC 8794)."""
+    if at >= len(data) or not data[at]:
+        return at, 0
+    length = 9 - data[at].bit_length()
+    size = int.from_bytes(data[at : at + length]) & (1 << 7 * length) - 1
+    return at + length, 0 if size == (1 << 7 * length) - 1 else size
 
 
 def _set_aiff_frames(known: bytearray, size: int) -> None:

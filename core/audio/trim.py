@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from core.audio.chunks import channel_mask
 from core.audio.decode import open_blocks
+from core.audio.detect import plan_reading
 from core.audio.errors import BadSelection, TruncatedAudio
+from core.audio.flac import flac_kind
 from core.audio.libsndfile import BytesFile
 from core.audio.metadata import embedded_metadata
 from core.audio.part import (
@@ -33,6 +35,7 @@ from core.audio.part import (
     write_part,
 )
 from core.audio.types import AudioFacts, AudioLimits, NativeBlock, OpenedSound
+from core.work import Checkpoint, no_checkpoint, with_checkpoints
 
 MIN_PART_S = 0.1
 BLOCK_SAMPLES = 1 << 20
@@ -51,7 +54,12 @@ _FREESOUND_CONTAINERS = ("WAV", "WAVEX", "AIFF", "FLAC")
 
 
 def trim(
-    data: bytes, name: str, start_s: float, end_s: float, limits: AudioLimits = AudioLimits()
+    data: bytes,
+    name: str,
+    start_s: float,
+    end_s: float,
+    limits: AudioLimits = AudioLimits(),
+    checkpoint: Checkpoint = no_checkpoint,
 ) -> TrimmedSound:
     """Cut a sound at the samples nearest to two times. It is decoded once.
 
@@ -63,13 +71,16 @@ def trim(
         start_s: Where the part begins, in seconds.
         end_s: Where it ends, in seconds.
         limits: Of the whole sound.
+        checkpoint: Called before each block of it.
 
     Raises:
         BadSelection: There is no such part, or it is too short.
         AudioError: The file is not a whole, readable sound within the limits.
+        WorkStopped: The checkpoint stopped the work.
     """
     opened = open_blocks(data, name=name, limits=limits)
     selection = _selection(opened.facts, name, start_s, end_s)
+    selection = replace(selection, checkpoint=checkpoint)
     if opened.ffmpeg_format:
         return _trim_by_ffmpeg(opened.ffmpeg_format, selection, opened, limits)
     return _trim_by_libsndfile(opened.data, selection, opened)
@@ -161,6 +172,7 @@ def _native_blocks(
     try:
         source.seek(position)
         blocks = _read(source, selection.stop - position, dtype)
+        blocks = with_checkpoints(blocks, selection.checkpoint)
         yield from skip_frames(blocks, selection.first - position)
     except soundfile.LibsndfileError as error:
         reason = f"{selection.name} is damaged; please export or copy it again."
@@ -189,18 +201,26 @@ def _trim_by_ffmpeg(
 
     data = opened.data
     sample_type = ffmpeg.lossless_sample_type(data, container)
-    if sample_type is None:
+    if sample_type is None or _joins_different_sounds(data, selection.name):
         return _trim_lossy(data, selection, opened, {})
     blocks: Iterator[NativeBlock] = opened.blocks
     if sample_type != "flt":
         wide_type = "dbl" if sample_type == "dbl" else "s32"
         blocks = ffmpeg.native_blocks(data, container, selection.name, limits, wide_type)
-    blocks = skip_frames(blocks, selection.first)
+    blocks = skip_frames(with_checkpoints(blocks, selection.checkpoint), selection.first)
     if sample_type not in ("flt", "dbl"):
         return _write_integers(sample_type, selection, blocks, data)
     subtype = "FLOAT" if sample_type == "flt" else "DOUBLE"
     part_format = PartFormat("WAV", subtype, DTYPES[subtype], _equivalent_note(selection.facts))
     return write_part(part_format, selection, blocks, data, {})
+
+
+def _joins_different_sounds(data: bytes, name: str) -> bool:
+    """Return True for several sounds in a file that FFmpeg does not read as one."""
+    plan = plan_reading(data, name)
+    if not plan.links:
+        return False
+    return data[:4] == b"OggS" or len(set(map(flac_kind, plan.parts()))) > 1
 
 
 def _write_integers(
@@ -239,7 +259,8 @@ def _trim_lossy(
     kind = "compressed" if source in ("OGG", "WAV") else source
     note = f"A {kind} sound cannot be cut without encoding it anew, so the part is a 24-bit"
     note += f" {container} of what it decodes to."
-    blocks = map(quantizer, skip_frames(opened.blocks, selection.first))
+    checked = with_checkpoints(opened.blocks, selection.checkpoint)
+    blocks = map(quantizer, skip_frames(checked, selection.first))
     part_format = PartFormat(container, "PCM_24", "int32", note)
     part = write_part(part_format, selection, blocks, data, metadata)
     if not quantizer.limited:

@@ -50,6 +50,8 @@ class AudioLimits:
     def from_settings(cls, settings: "Settings") -> "AudioLimits":
         """Return the limits that the settings name."""
         samples = max(MAX_SAMPLES, settings.max_seconds * SAMPLES_PER_SECOND)
+        if settings.max_samples is not None:
+            samples = settings.max_samples * 1e6
         return cls(settings.max_seconds, settings.max_megabytes, samples)
 
 

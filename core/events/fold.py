@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from core.events.types import (
-    MAX_SUGGESTIONS,
+    MIN_SUGGESTIONS,
     BasisEvent,
     DecisionEvent,
     Event,
@@ -48,7 +48,7 @@ class SoundState:
     Attributes:
         sound_id: `freesound:<id>` or `file:<sha256>`.
         tags: Current tags.
-        suggestions: The latest prediction's top tags.
+        suggestions: The latest prediction's top tags, and others above their threshold.
         decisions: By tag, the last decision that counts.
         basis: The prediction or import that the tags rest on.
         prediction: The latest prediction.
@@ -115,7 +115,7 @@ def fold(events: Iterable[Event]) -> SoundState:
     return SoundState(
         sound_id=log[0].sound_id,
         tags=_current_tags(basis, decisions),
-        suggestions=prediction.payload.top[:MAX_SUGGESTIONS] if prediction else (),
+        suggestions=_suggestions(prediction) if prediction else (),
         decisions=decisions,
         basis=basis,
         prediction=prediction,
@@ -187,8 +187,14 @@ def basis_tags(basis: BasisEvent | None) -> tuple[str, ...]:
         return ()
     if isinstance(basis, ImportedEvent):
         return tuple(dict.fromkeys(basis.payload.tags))
-    top = basis.payload.top[:MAX_SUGGESTIONS]
-    return tuple(suggestion.tag for suggestion in top if suggestion.above_threshold)
+    return tuple(each.tag for each in _suggestions(basis) if each.above_threshold)
+
+
+def _suggestions(prediction: PredictedEvent) -> tuple[Suggestion, ...]:
+    """Return the best tags, and all that reach their thresholds: a long sound may have many."""
+    top = prediction.payload.top
+    further = (suggestion for suggestion in top[MIN_SUGGESTIONS:] if suggestion.above_threshold)
+    return (*top[:MIN_SUGGESTIONS], *further)
 
 
 def review(

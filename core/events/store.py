@@ -16,7 +16,7 @@ from core.events.types import (
     RolledOutEvent,
     SoundEvent,
     iso,
-    parse_event,
+    parse_stored_event,
 )
 from core.sqlite import Database
 
@@ -92,7 +92,7 @@ class EventStore:
             if not rows:
                 return
             after = rows[-1].sequence
-            yield from (parse_event(row.body) for row in rows)
+            yield from (parse_stored_event(row.body) for row in rows)
 
     def rollouts(self, limit: int | None = None) -> list[RolledOutEvent]:
         """Return the *rolled_out* events, newest first."""
@@ -100,7 +100,7 @@ class EventStore:
         query = sql.select(columns.body).where(columns.kind == "rolled_out")
         query = query.order_by(columns.time.desc(), columns.event_id.desc()).limit(limit)
         with self.database.reading() as connection:
-            parsed = [parse_event(body) for body in connection.execute(query).scalars()]
+            parsed = [parse_stored_event(body) for body in connection.execute(query).scalars()]
         return [event for event in parsed if isinstance(event, RolledOutEvent)]
 
 
@@ -112,7 +112,7 @@ def histories(connection: Connection, sound_ids: Sequence[str]) -> dict[str, lis
         query = sql.select(columns.body).where(columns.sound_id.in_(batch))
         query = query.order_by(columns.time, columns.event_id)
         for body in connection.execute(query).scalars():
-            event = parse_event(body)
+            event = parse_stored_event(body)
             if not isinstance(event, RolledOutEvent):
                 events.setdefault(event.sound_id, []).append(event)
     return events
@@ -137,7 +137,7 @@ def _without_known(connection: Connection, events: Iterable[Event]) -> list[Even
     for batch in batches(list(new)):
         query = sql.select(columns.body).where(columns.event_id.in_(batch))
         for body in connection.execute(query).scalars():
-            stored = parse_event(body)
+            stored = parse_stored_event(body)
             _check_same(stored, new.pop(stored.event_id))
     return list(new.values())
 

@@ -7,7 +7,7 @@ always later than that of the event it was based on, so the order of arrival nev
 import json
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Generic, Literal, TypeVar, overload
 
@@ -17,28 +17,39 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     TypeAdapter,
     ValidationError,
     field_serializer,
     field_validator,
+    model_serializer,
 )
 
 from core.events.errors import InvalidEvent
+from core.untrusted import has_controls, load_json, shortened
 
 Verdict = Literal["kept", "removed", "added"]
 FREESOUND_ID = re.compile(r"freesound:[1-9][0-9]{0,18}")
 FILE_ID = re.compile(r"file:[0-9a-f]{64}")
-MAX_SUGGESTIONS = 5
-"""Tags of a prediction that are suggested."""
-MAX_MODEL_VERSION = 2**31 - 1
-MAX_NESTING = 100
-"""Levels of lists and objects in an event; more could be read, but not written again."""
+MIN_SUGGESTIONS = 5
+"""Tags of a prediction that are suggested, also below their thresholds."""
+MAX_COUNT = MAX_MODEL_VERSION = 2**31 - 1
+MAX_SECONDS = 1e9
+MAX_EVENT_BYTES = 1_000_000
+"""Of one event from outside. A file of the shared folder, which holds many, is sent in one piece of
+up to ten times as much."""
+MAX_TAG_LENGTH = 200
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def is_sound_id(text: str) -> bool:
+    """Return True for `freesound:<number>` and `file:<sha256>`."""
+    return bool(FREESOUND_ID.fullmatch(text) or FILE_ID.fullmatch(text))
 
 
 def _check_sound_id(value: str) -> str:
     """Return a valid sound id; refuse any other text."""
-    if not (FREESOUND_ID.fullmatch(value) or FILE_ID.fullmatch(value)):
+    if not is_sound_id(value):
         raise ValueError("a sound id is freesound:<number> or file:<sha256>")
     return value
 
@@ -76,17 +87,35 @@ class Suggestion(_Frozen):
 class Sound(_Frozen):
     """A sound's metadata as its source gave it; everything here is text from outside.
 
-    `tags` are the uploader's own, `category` is Freesound's (`Soundscapes: Nature`),
-    `gen_ai_preference` is the uploader's wish about generative models, as the API spells it.
-    `seconds`, `container`, `rate` (Hz) and `channels` are what decoding found.
+    Attributes:
+        title: What the uploader calls it.
+        source: Where it comes from.
+        seconds: Its length, as decoding found it; so are the next three and `note`.
+        container: Name of the file's format.
+        rate: In Hz.
+        channels: How many it has.
+        author: Who made it.
+        license: Name or address of its license.
+        created: When it was recorded or uploaded.
+        description: The uploader's text.
+        url: Its page on Freesound.
+        tags: The uploader's own.
+        category: Freesound's, such as `Soundscapes: Nature`.
+        gen_ai_preference: The uploader's wish about generative models, as the API spells it.
+        note: A sentence where not all of the file was analysed.
+        is_explicit: Marked as explicit on Freesound.
+        pack: Name of the uploader's pack that it is in.
+        geotag: Latitude and longitude of the recording, with a space between.
+        avg_rating: Mean of the ratings on Freesound, 0 to 5.
+        num_ratings: How many ratings there are.
     """
 
     title: str
     source: str
-    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    seconds: Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)] = 0.0
     container: str = ""
-    rate: int = 0
-    channels: int = 0
+    rate: Annotated[int, Field(ge=0, le=MAX_COUNT)] = 0
+    channels: Annotated[int, Field(ge=0, le=MAX_COUNT)] = 0
     author: str = ""
     license: str = ""
     created: str = ""
@@ -95,6 +124,21 @@ class Sound(_Frozen):
     tags: tuple[str, ...] = ()
     category: str = ""
     gen_ai_preference: str = ""
+    note: str = ""
+    is_explicit: bool = False
+    pack: str = ""
+    geotag: str = ""
+    avg_rating: Annotated[float, Field(ge=0, le=5)] = 0.0
+    num_ratings: Annotated[int, Field(ge=0, le=MAX_COUNT)] = 0
+
+    @model_serializer(mode="wrap")
+    def _leave_out_empty(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Leave out the fields that version 0.1 did not write, where they are empty."""
+        fields: dict[str, object] = serialize(self)
+        return {name: fields[name] for name in fields if fields[name] or name not in _LATER_FIELDS}
+
+
+_LATER_FIELDS = frozenset({"note", "is_explicit", "pack", "geotag", "avg_rating", "num_ratings"})
 
 
 class Media(_Frozen):
@@ -274,11 +318,10 @@ _CLASS_OF_PAYLOAD: dict[type[_Frozen], type[Event]] = {
     RolledOut: RolledOutEvent,
 }
 _ADAPTER: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
-KINDS = tuple(_CLASS_OF_KIND)
 
 
 def parse_event(line: str | bytes) -> Event:
-    """Read one event from JSON.
+    """Read one event that comes from outside.
 
     Args:
         line: JSON as `to_json` writes it; text or UTF-8.
@@ -287,7 +330,23 @@ def parse_event(line: str | bytes) -> Event:
         InvalidEvent: The text is not a valid event; the error says why in one sentence.
     """
     try:
-        return event_from_fields(load_json(line))
+        if len(line) > MAX_EVENT_BYTES:
+            raise ValueError(f"it is longer than {MAX_EVENT_BYTES:,} bytes")
+        event = event_from_fields(load_json(line))
+        check_tags(_tags(event))
+    except ValueError as error:
+        raise InvalidEvent(f"Not a valid event: {error}.") from error
+    return event
+
+
+def parse_stored_event(body: str) -> Event:
+    """Read one event from the log: `parse_event` without what only others' files need.
+
+    Raises:
+        InvalidEvent: The text is not a valid event.
+    """
+    try:
+        return event_from_fields(json.loads(body))
     except (ValueError, RecursionError) as error:
         raise InvalidEvent(f"Not a valid event: {error}.") from error
 
@@ -300,49 +359,45 @@ def event_from_fields(fields: object) -> Event:
     """
     kind = fields.get("kind") if isinstance(fields, Mapping) else None
     if not isinstance(kind, str) or kind not in _CLASS_OF_KIND:
+        name = shortened(repr(kind))
         raise InvalidEvent(
-            f"Not a valid event: {kind!r} is no kind of event that this version knows."
+            f"Not a valid event: {name} is no kind of event that this version knows."
         )
     try:
         return _ADAPTER.validate_python(fields)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = error.errors(include_input=False, include_context=False, include_url=False)[0]
         place = ".".join(map(str, first["loc"][1:])) or "event"
-        raise InvalidEvent(f"Not a valid event: {place}: {first['msg']}.") from error
+        raise InvalidEvent(f"Not a valid event: {shortened(place)}: {first['msg']}.") from error
 
 
-def load_json(data: str | bytes) -> object:
-    """Parse JSON that can be kept and written again.
+def _tags(event: Event) -> Iterable[str]:
+    """Return the tags that an event gives or takes."""
+    match event.payload:
+        case Predicted(top=top):
+            return [suggestion.tag for suggestion in top]
+        case Reviewed(decisions=decisions):
+            return decisions
+        case Published(decisions=decisions, tags=tags):
+            return [*decisions, *tags]
+        case Imported(tags=tags):
+            return tags
+    return ()
+
+
+def check_tags(tags: Iterable[str]) -> None:
+    """Check that tags can be shown.
 
     Raises:
-        ValueError: The text is no JSON, or has NaN, unpaired surrogates or very deep nesting.
-        RecursionError: Its nesting is deeper still.
+        ValueError: One is empty, very long, or has control characters in it.
     """
-    text = data.decode() if isinstance(data, bytes) else data
-    value: object = json.loads(text, parse_constant=_reject_constant)
-    if "\\u" in text:
-        json.dumps(value, ensure_ascii=False).encode()
-    if text.count("[") + text.count("{") > MAX_NESTING and _is_nested_deeper(value, MAX_NESTING):
-        raise ValueError(f"it is nested more than {MAX_NESTING} levels deep")
-    return value
-
-
-def _reject_constant(constant: str) -> None:
-    """Refuse NaN and Infinity, for which JSON has no word."""
-    raise ValueError(f"{constant} is no number")
-
-
-def _is_nested_deeper(value: object, levels: int) -> bool:
-    """Return True if lists and objects are nested in more than so many levels."""
-    layer = [value]
-    for _ in range(levels + 1):
-        lists = [item for item in layer if isinstance(item, list)]
-        objects = [item for item in layer if isinstance(item, dict)]
-        layer = [item for each in lists for item in each]
-        layer += [item for each in objects for item in each.values()]
-        if not layer:
-            return False
-    return True
+    for tag in tags:
+        if not tag.strip():
+            raise ValueError("it has an empty tag")
+        if len(tag) > MAX_TAG_LENGTH:
+            raise ValueError(f"a tag is longer than {MAX_TAG_LENGTH} characters")
+        if has_controls(tag):
+            raise ValueError(f"the tag {shortened(ascii(tag))} has control characters in it")
 
 
 def iso(time: datetime) -> str:

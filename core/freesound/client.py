@@ -34,6 +34,7 @@ from core.freesound.rate_limit import READING_ONLY, SHARED, Budget, Kind
 from core.freesound.responses import body_or_error
 from core.freesound.retry import with_retries
 from core.freesound.types import (
+    MAX_ID,
     SOUND_FIELDS,
     Description,
     FreesoundSound,
@@ -145,8 +146,11 @@ class FreesoundClient:
                 if page == 1:
                     raise
                 return  # sounds went away meanwhile, and the last page with them
-            yield from (_sound_or_none(row) for row in answer.get("results", []))
-            if not answer.get("next"):
+            rows = answer.get("results")
+            if not isinstance(rows, list):
+                raise _undocumented()
+            yield from map(_sound_or_none, rows)
+            if not rows or not answer.get("next"):
                 return
             page += 1
 
@@ -213,7 +217,7 @@ class FreesoundClient:
                 "it may be there, whole or half."
             ) from error
         sound_id = answer.get("id")
-        if not isinstance(sound_id, int):
+        if type(sound_id) is not int or not 0 < sound_id <= MAX_ID:
             raise UploadUncertain(f"Freesound took {file_name}, but gave no id for it.")
         return sound_id
 
@@ -320,4 +324,8 @@ def _record(kind: type[RecordType], answer: Mapping[str, Any]) -> RecordType:
     try:
         return kind.model_validate(answer)
     except ValidationError as error:
-        raise ServerTrouble("Freesound's answer is not what its documentation says.") from error
+        raise _undocumented() from error
+
+
+def _undocumented() -> ServerTrouble:
+    return ServerTrouble("Freesound's answer is not what its documentation says.")

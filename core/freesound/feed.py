@@ -1,6 +1,5 @@
 """The newest sounds of freesound.org, as its search lists them."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,8 +8,6 @@ from core.freesound.types import FreesoundSound
 
 MAX_ROWS = 3000
 """Rows that one run reads: twenty requests, a shared credential's share of a minute."""
-MAX_TEXT_LENGTH = 200
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True)
@@ -65,20 +62,6 @@ def newest_rows(
         elif row.id not in listed_ids:
             listed_ids.add(row.id)
             yield row
-
-
-def clean_text(text: str, max_length: int = MAX_TEXT_LENGTH) -> str:
-    """Return text that is safe to keep, print and encode.
-
-    Args:
-        text: An uploader's text, as the API gives it.
-        max_length: Characters to keep.
-
-    Returns:
-        The text without control characters, which steer terminals, and without lone surrogates,
-        which JSON can carry and UTF-8 cannot.
-    """
-    return _CONTROL.sub(" ", text[:max_length]).encode("utf-8", "replace").decode()
 
 
 def _rest_of_list(max_rows: int) -> ListingGap:

@@ -108,7 +108,7 @@ class OAuthClient:
                 answer = fetch(session, f"{self.api}/oauth2/access_token/")
             except OAuthError as error:
                 raise _refusal(error) from None
-            except (requests.HTTPError, ValueError, KeyError):
+            except (requests.HTTPError, ValueError, KeyError, TypeError, RecursionError):
                 raise _trouble(
                     "Freesound has trouble with signing in just now; please try again in a moment."
                 ) from None
@@ -119,7 +119,8 @@ class OAuthClient:
                 ) from None
         try:
             access, refresh = str(answer["access_token"]), str(answer["refresh_token"])
-        except (KeyError, TypeError):
+            f"{access}{refresh}".encode("ascii")  # they go into headers
+        except (KeyError, TypeError, UnicodeError):
             raise _trouble(
                 "Freesound's answer to the sign-in is not what its documentation says."
             ) from None

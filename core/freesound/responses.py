@@ -1,5 +1,6 @@
 """Freesound's answers: the object of a good one, an error with a sentence for any other."""
 
+import json
 import logging
 from typing import Any
 
@@ -15,6 +16,7 @@ from core.freesound.errors import (
     SoundNotFound,
     Throttled,
 )
+from core.untrusted import clean_text
 
 logger = logging.getLogger(__name__)
 
@@ -47,10 +49,7 @@ def body_or_error(response: requests.Response, endpoint: str) -> dict[str, Any]:
     Raises:
         FreesoundError: The kind that fits any other answer.
     """
-    try:
-        body = response.json()
-    except requests.JSONDecodeError:
-        body = None
+    body = _parse(response.content)
     if response.status_code in (200, 201) and isinstance(body, dict):
         return body
     error = _error(response, body.get("detail") if isinstance(body, dict) else None)
@@ -61,6 +60,21 @@ def body_or_error(response: requests.Response, endpoint: str) -> dict[str, Any]:
         type(error).__name__,
     )
     raise error
+
+
+def _parse(content: bytes) -> object:
+    """Return an answer's JSON, which is in UTF-8; None where it is none.
+
+    Half of a surrogate pair, which JSON can carry, becomes a question mark: nothing could keep it.
+    """
+    try:
+        body: object = json.loads(content.decode("utf-8-sig"))
+        if b"\\u" in content:
+            text = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+            body = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return body
 
 
 def _error(response: requests.Response, detail: object) -> FreesoundError:
@@ -86,7 +100,7 @@ def _throttled(detail: str) -> FreesoundError:
 
     The server names the rate in brackets, or says that the credential is suspended.
     """
-    rate = detail.rpartition("(")[2].rstrip(").") if "(" in detail else ""
+    rate = clean_text(detail.rpartition("(")[2].rstrip(").")) if "(" in detail else ""
     request = f"Freesound asks for fewer requests ({rate})"
     if rate.endswith("/minute"):
         return Throttled(f"{request}; please try again in a minute.")
@@ -100,7 +114,7 @@ def _messages(detail: object) -> dict[str, list[str]]:
     if not isinstance(detail, dict):
         return {}
     lists = {name: texts if isinstance(texts, list) else [texts] for name, texts in detail.items()}
-    return {str(name): [str(text) for text in texts] for name, texts in lists.items()}
+    return {name: [clean_text(str(text)) for text in texts] for name, texts in lists.items()}
 
 
 def _quoted(detail: object) -> str:
@@ -108,4 +122,4 @@ def _quoted(detail: object) -> str:
     if isinstance(detail, dict):
         fields = _messages(detail).items()
         detail = "; ".join(f"{name}: {' '.join(messages)}" for name, messages in fields)
-    return f": {str(detail).strip().rstrip('.')}" if detail else ""
+    return f": {clean_text(str(detail)).strip().rstrip('.')}" if detail else ""

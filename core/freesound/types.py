@@ -1,8 +1,25 @@
 """Freesound's records, as far as Earmark reads or sends them."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
+
+MAX_ID = 2**63 - 1
+"""What the tables hold."""
+MAX_COUNT = 2**31 - 1
+Id = Annotated[int, Field(gt=0, le=MAX_ID)]
+Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
+GEOTAG = r"^-?[0-9]{1,3}(\.[0-9]{1,20})? -?[0-9]{1,3}(\.[0-9]{1,20})?$"
+"""Latitude and longitude."""
 
 
 class Record(BaseModel):
@@ -14,10 +31,11 @@ class Record(BaseModel):
 class FreesoundSound(Record):
     """A sound as the API describes it.
 
-    All texts are the uploader's and raw: escape them before they are shown.
+    All texts are the uploader's and raw: escape them before they are shown. Only `id` and `name`
+    must be there; another field whose value is not of its type counts as absent.
     """
 
-    id: int = Field(gt=0)
+    id: Id
     name: str
     tags: tuple[str, ...] = ()
     description: str = ""
@@ -26,8 +44,8 @@ class FreesoundSound(Record):
     created: str = ""
     duration: float = Field(0.0, ge=0, allow_inf_nan=False)
     type: str = ""
-    channels: int = 0
-    samplerate: float = 0.0
+    channels: Count = 0
+    samplerate: float = Field(0.0, ge=0, allow_inf_nan=False)
     category: str | None = None
     subcategory: str | None = None
     category_code: str | None = None
@@ -35,6 +53,25 @@ class FreesoundSound(Record):
     url: str = ""
     previews: dict[str, str] = {}
     md5: str = ""
+    is_explicit: bool = False
+    pack_name: str = ""
+    geotag: str = Field("", pattern=GEOTAG)
+    avg_rating: float = Field(0.0, ge=0, le=5)
+    num_ratings: Count = 0
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _or_absent(
+        cls, value: object, validate: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> object:
+        """Return a checked value, or the default of an optional field that has a wrong one."""
+        try:
+            return validate(value)
+        except ValidationError:
+            field = cls.model_fields[info.field_name or ""]
+            if field.is_required():
+                raise
+            return field.get_default()
 
 
 SOUND_FIELDS = ",".join(FreesoundSound.model_fields)
@@ -44,14 +81,14 @@ SOUND_FIELDS = ",".join(FreesoundSound.model_fields)
 class FreesoundUser(Record):
     """The person who is signed in. `unique_id` stays when the name changes."""
 
-    unique_id: int
+    unique_id: Id
     username: str
 
 
 class PendingSound(Record):
     """A described sound on its way through processing and moderation."""
 
-    id: int
+    id: Id
     name: str = ""
     tags: tuple[str, ...] = ()
     created: str = ""

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from pydantic import BaseModel, Field, FiniteFloat, ValidationError, field_valid
 from core.model.errors import IncompleteBundle, InvalidBundle
 from core.model.logmel import LogMelSpec
 from core.model.metrics import BundleMetrics
+from core.model.pooling import Pooling, segment_windows
 from core.model.windows import DEFAULT_HOP, DEFAULT_WINDOW
 
 if TYPE_CHECKING:
@@ -44,7 +45,6 @@ NAME_PATTERN = re.compile(r"^[a-z0-9_]+$")
 """Names of models; the Hopsworks registry accepts no others."""
 FORMER_ARCHITECTURES = {"seed_cnn": "prototype_cnn", "seed_cnn_columns": "prototype_cnn_columns"}
 """Names of architectures in bundles of version 0.1 -> the names that they have now."""
-Pooling = Literal["mean", "max", "top_half"]
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,13 @@ class Bundle:
     def hop(self) -> int:
         """Return the number of frames between the starts of two windows."""
         return cast(int, self.arguments.get("hop", DEFAULT_HOP))
+
+    @property
+    def segment(self) -> int:
+        """Return the number of windows in a segment of a long recording."""
+        if self.architecture == "efficientat_mn":
+            return 1  # its windows are nearly as long as a segment
+        return segment_windows(self.front_end, self.window, self.hop)
 
     def network_input(self, log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scale log-mel frames, float32 [bands, time]; digital silence fills the first window."""

@@ -10,12 +10,18 @@ from core.model.bundle import NETWORK, Bundle
 from core.model.errors import InvalidBundle
 from core.model.onnx_format import has_external_data
 from core.model.windows import (
+    CLIP_COLUMN_FRAMES,
     COLUMN_FRAMES,
     CONTEXT_FRAMES,
     ClipPiece,
     clip_pieces,
-    window_starts,
+    column_spans,
+    column_windows,
+    contains_sound,
+    window_spans,
+    without_silence,
 )
+from core.work import Checkpoint, no_checkpoint
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -39,25 +45,52 @@ GRAPH_INPUTS: dict[str, tuple[str, ...]] = {
 """Inputs of the graph, by architecture."""
 
 Frames = NDArray[np.float32]
+Sounding = NDArray[np.bool_]
 _Item = TypeVar("_Item")
 
 
-class ClipScores(NamedTuple):
-    """`logits` float32 [windows, tags] and `embedding` float32 [windows, size] of a clip."""
+class WindowScores(NamedTuple):
+    """Outputs of the graph: `logits` float32 [..., tags] and `embedding` float32 [..., size]."""
 
     logits: NDArray[np.float32]
     embedding: NDArray[np.float32]
 
 
+class ClipScores(NamedTuple):
+    """Scores of a clip.
+
+    Attributes:
+        logits: float32 [windows, tags], of the windows that are not digital silence.
+        embedding: float32 [windows, size], of the same windows.
+        frame_logits: float32 [spans, tags], of the shortest spans of time that the network tells
+            apart, silence included.
+    """
+
+    logits: NDArray[np.float32]
+    embedding: NDArray[np.float32]
+    frame_logits: NDArray[np.float32]
+
+
 class InferenceNetwork(Protocol):
     """A network that only predicts. One object may be shared by threads."""
 
-    def score(self, clips: Sequence[Frames]) -> list[ClipScores]:
+    def score(
+        self,
+        clips: Sequence[Frames],
+        sounding: Sequence[Sounding] | None = None,
+        checkpoint: Checkpoint = no_checkpoint,
+    ) -> list[ClipScores]:
         """Score whole clips.
 
         Args:
             clips: float32 [bands, frames >= window] each.
+            sounding: For each clip, False for its frames of digital silence, [frames]; None where
+                all sound.
+            checkpoint: Called before each pass.
         """
+
+    def spans(self, frames: int) -> NDArray[np.int64]:
+        """Return first frame and end of what `frame_logits` are for, [spans, 2]."""
 
 
 def open_network(bundle: Bundle, model: bytes, threads: int = 1) -> InferenceNetwork:
@@ -90,51 +123,42 @@ def open_network(bundle: Bundle, model: bytes, threads: int = 1) -> InferenceNet
     return _PatchNetwork(session, bundle.window, bundle.hop)
 
 
-class WholeClipScores(NamedTuple):
-    """Scores of a recording, float32.
-
-    Attributes:
-        logits: [windows, tags]; a short recording is one window.
-        embedding: [windows, size].
-        columns: Logits per column of time, [columns, tags].
-    """
-
-    logits: NDArray[np.float32]
-    embedding: NDArray[np.float32]
-    columns: NDArray[np.float32]
-
-
 class ClipNetwork:
     """A graph that scores whole clips, and each column of time in them."""
 
     def __init__(self, session: "onnxruntime.InferenceSession") -> None:
         self._session = session
 
-    def score_clips(self, clips: Sequence[Frames]) -> list[WholeClipScores]:
-        """Score whole recordings; a long one in several windows.
+    def score(
+        self,
+        clips: Sequence[Frames],
+        sounding: Sequence[Sounding] | None = None,
+        checkpoint: Checkpoint = no_checkpoint,
+    ) -> list[ClipScores]:
+        """Score whole recordings; a long one in several windows."""
+        masks: Sequence[Sounding | None] = sounding or [None] * len(clips)
+        pairs = zip(clips, masks, strict=True)
+        return [self._score_clip(clip, mask, checkpoint) for clip, mask in pairs]
 
-        Args:
-            clips: float32 [bands, frames >= window] each.
-        """
-        return [self._score_clip(clip) for clip in clips]
+    def spans(self, frames: int) -> NDArray[np.int64]:
+        """Return first frame and end of each column."""
+        return column_spans(frames, CLIP_COLUMN_FRAMES)
 
-    def score(self, clips: Sequence[Frames]) -> list[ClipScores]:
-        """Score whole recordings, without their columns.
+    def _score_clip(
+        self, clip: Frames, sounding: Sounding | None, checkpoint: Checkpoint
+    ) -> ClipScores:
+        scored = []
+        for piece in clip_pieces(clip.shape[1]):
+            checkpoint()
+            scored.append(self._score_piece(clip, piece, sounding))
+        return ClipScores(*(np.concatenate(parts) for parts in zip(*scored, strict=True)))
 
-        Args:
-            clips: float32 [bands, frames >= window] each.
-        """
-        return [ClipScores(*scores[:2]) for scores in self.score_clips(clips)]
-
-    def _score_clip(self, clip: Frames) -> WholeClipScores:
-        scored = [self._score_piece(clip, piece) for piece in clip_pieces(clip.shape[1])]
-        return WholeClipScores(*(np.concatenate(parts) for parts in zip(*scored, strict=True)))
-
-    def _score_piece(self, clip: Frames, piece: ClipPiece) -> WholeClipScores:
+    def _score_piece(self, clip: Frames, piece: ClipPiece, sounding: Sounding | None) -> ClipScores:
+        windows, kept = without_silence(piece, sounding)
         frames = np.ascontiguousarray(clip[None, :, piece.frames])
-        inputs = {FRAMES: frames, WINDOWS: piece.windows}
+        inputs = {FRAMES: frames, WINDOWS: windows}
         logits, embedding, columns = self._session.run([LOGITS, EMBEDDING, COLUMNS], inputs)
-        return WholeClipScores(logits[0], embedding[0], columns[0, piece.columns])
+        return ClipScores(logits[0, kept], embedding[0, kept], columns[0, piece.columns])
 
 
 class _PatchNetwork:
@@ -143,20 +167,34 @@ class _PatchNetwork:
     def __init__(self, session: "onnxruntime.InferenceSession", window: int, hop: int) -> None:
         self._session, self._window, self._hop = session, window, hop
 
-    def score(self, clips: Sequence[Frames]) -> list[ClipScores]:
+    def score(
+        self,
+        clips: Sequence[Frames],
+        sounding: Sequence[Sounding] | None = None,
+        checkpoint: Checkpoint = no_checkpoint,
+    ) -> list[ClipScores]:
         """Score the windows of all clips together, a batch of them per pass."""
-        starts = [window_starts(clip.shape[1], self._window, self._hop) for clip in clips]
-        patches = [
-            clip[:, start : start + self._window]
-            for clip, own_starts in zip(clips, starts, strict=True)
-            for start in own_starts
-        ]
-        scores = _joined(
-            [_run(self._session, {PATCHES: np.stack(batch)}) for batch in _batches(patches)]
-        )
-        ends = np.cumsum([len(own_starts) for own_starts in starts])[:-1]
-        parts = zip(np.split(scores.logits, ends), np.split(scores.embedding, ends), strict=True)
-        return [ClipScores(*part) for part in parts]
+        spans = [self.spans(clip.shape[1]) for clip in clips]
+        pairs = zip(clips, spans, strict=True)
+        patches = [clip[:, start:end] for clip, own_spans in pairs for start, end in own_spans]
+        scored = []
+        for batch in _batches(patches):
+            checkpoint()
+            scored.append(_run(self._session, {PATCHES: np.stack(batch)}))
+        logits, embedding = _joined(scored)
+        ends = np.cumsum([len(own_spans) for own_spans in spans])[:-1]
+        parts = zip(spans, np.split(logits, ends), np.split(embedding, ends), strict=True)
+        scores = []
+        for index, (own_spans, own_logits, own_embedding) in enumerate(parts):
+            kept = np.ones(len(own_spans), bool)
+            if sounding is not None and sounding[index].any():
+                kept = contains_sound(own_spans, sounding[index])
+            scores.append(ClipScores(own_logits[kept], own_embedding[kept], own_logits))
+        return scores
+
+    def spans(self, frames: int) -> NDArray[np.int64]:
+        """Return first frame and end of each window: it knows nothing finer."""
+        return window_spans(frames, self._window, self._hop)
 
 
 class _ColumnNetwork:
@@ -165,54 +203,86 @@ class _ColumnNetwork:
     def __init__(self, session: "onnxruntime.InferenceSession", window: int, hop: int) -> None:
         self._session, self._window, self._hop = session, window, hop
 
-    def score(self, clips: Sequence[Frames]) -> list[ClipScores]:
-        """Score clips; those of equal length share a pass."""
-        groups: dict[int, list[int]] = {}
+    def score(
+        self,
+        clips: Sequence[Frames],
+        sounding: Sequence[Sounding] | None = None,
+        checkpoint: Checkpoint = no_checkpoint,
+    ) -> list[ClipScores]:
+        """Score clips; those of equal length and with the same silence share a pass."""
+        masks: Sequence[Sounding | None] = sounding or [None] * len(clips)
+        windows = [
+            column_windows(clip.shape[1], self._window, self._hop, mask)
+            for clip, mask in zip(clips, masks, strict=True)
+        ]
+        groups: dict[tuple[int, bytes], list[int]] = {}
         for index, clip in enumerate(clips):
-            groups.setdefault(clip.shape[1], []).append(index)
+            groups.setdefault((clip.shape[1], windows[index].tobytes()), []).append(index)
         scores: dict[int, ClipScores] = {}
-        for frames, group in groups.items():
+        for (frames, _), group in groups.items():
             for batch in _batches(group, max(1, FRAMES_BATCH_SIZE // frames)):
-                logits, embedding = self._score_equally_long([clips[index] for index in batch])
-                parts = zip(logits, embedding, strict=True)
-                scores |= zip(batch, (ClipScores(*part) for part in parts), strict=True)
+                stacked = np.stack([clips[index] for index in batch])
+                own_scores = self._score_equally_long(stacked, windows[batch[0]], checkpoint)
+                scores |= zip(batch, own_scores, strict=True)
         return [scores[index] for index in range(len(clips))]
 
-    def _score_equally_long(self, clips: Sequence[Frames]) -> ClipScores:
-        """Return logits [n, windows, tags] and embeddings of clips of one length.
+    def spans(self, frames: int) -> NDArray[np.int64]:
+        """Return first frame and end of each column."""
+        return column_spans(frames)
 
-        The last frame is repeated until the last column is full.
+    def _score_equally_long(
+        self, clips: Frames, windows: NDArray[np.int64], checkpoint: Checkpoint
+    ) -> list[ClipScores]:
+        """Return the scores of clips [n, bands, time] that have the same windows.
+
+        The last frame is repeated until the last column is full. A column alone is scored as a
+        window that has it `width` times.
         """
-        frames = clips[0].shape[1]
-        missing = -frames % COLUMN_FRAMES
-        stacked = np.pad(np.stack(clips), ((0, 0), (0, 0), (0, missing)), mode="edge")
-        columns = stacked.shape[2] // COLUMN_FRAMES
-        width = self._window // COLUMN_FRAMES
-        first = np.array(window_starts(frames, self._window, self._hop)) // COLUMN_FRAMES
-        first = np.minimum(first, columns - width)
-        first[-1] = columns - width  # the last columns, also where a clip ends between two columns
-        windows = first[:, None] + np.arange(width)
+        missing = -clips.shape[2] % COLUMN_FRAMES
+        filled = np.pad(clips, ((0, 0), (0, 0), (0, missing)), mode="edge")
+        columns = np.arange(filled.shape[2] // COLUMN_FRAMES)
+        single = np.repeat(columns[:, None], windows.shape[1], axis=1)
+        logits, embedding = self._score_windows(
+            filled, np.concatenate([windows, single]), checkpoint
+        )
+        count = len(windows)
+        parts = zip(logits, embedding, strict=True)
+        return [ClipScores(own[:count], vectors[:count], own[count:]) for own, vectors in parts]
+
+    def _score_windows(
+        self, clips: Frames, windows: NDArray[np.int64], checkpoint: Checkpoint
+    ) -> WindowScores:
+        """Return logits [n, windows, tags] and embeddings of windows in any order."""
+        order = np.argsort(windows[:, -1], kind="stable")
         pieces = []
-        for start, stop, contained in _pieces(windows, columns):
-            inputs = {
-                FRAMES: stacked[:, :, start * COLUMN_FRAMES : stop * COLUMN_FRAMES],
-                WINDOWS: windows[contained] - start,
+        for start, stop, contained in _pieces(windows[order], clips.shape[2] // COLUMN_FRAMES):
+            checkpoint()
+            inputs: dict[str, NDArray[np.float32] | NDArray[np.int64]] = {
+                FRAMES: clips[:, :, start * COLUMN_FRAMES : stop * COLUMN_FRAMES],
+                WINDOWS: windows[order[contained]] - start,
             }
             pieces.append(_run(self._session, inputs))
-        return _joined(pieces, axis=1)
+        logits, embedding = _joined(pieces, axis=1)
+        positions = np.argsort(order)
+        return WindowScores(logits[:, positions], embedding[:, positions])
 
 
 def _pieces(windows: NDArray[np.int64], columns: int) -> Iterator[tuple[int, int, slice]]:
     """Yield pieces of a clip with the windows that lie in them: first column, end, windows.
 
     A piece has what its windows depend on, so that they get the scores that they have in the whole.
+
+    Args:
+        windows: The columns of each, [windows, width], in the order of their last columns.
+        columns: Of the clip.
     """
     context = CONTEXT_FRAMES // COLUMN_FRAMES
     most = FRAMES_BATCH_SIZE // COLUMN_FRAMES
     ends = windows[:, -1] + 1 + context
+    firsts = np.minimum.accumulate(windows[::-1, 0])[::-1]  # of a window and all that follow
     index = 0
     while index < len(windows):
-        start = max(0, int(windows[index, 0]) - context)
+        start = max(0, int(firsts[index]) - context)
         following = max(index + 1, int(np.searchsorted(ends, start + most, side="right")))
         if start + most >= columns:
             following = len(windows)
@@ -266,13 +336,13 @@ def _check_that_graph_fits(session: "onnxruntime.InferenceSession", bundle: Bund
 def _run(
     session: "onnxruntime.InferenceSession",
     inputs: dict[str, NDArray[np.float32] | NDArray[np.int64]],
-) -> ClipScores:
+) -> WindowScores:
     contiguous = {name: np.ascontiguousarray(values) for name, values in inputs.items()}
-    return ClipScores(*session.run([LOGITS, EMBEDDING], contiguous))
+    return WindowScores(*session.run([LOGITS, EMBEDDING], contiguous))
 
 
-def _joined(scores: Sequence[ClipScores], axis: int = 0) -> ClipScores:
-    return ClipScores(*(np.concatenate(parts, axis=axis) for parts in zip(*scores, strict=True)))
+def _joined(scores: Sequence[WindowScores], axis: int = 0) -> WindowScores:
+    return WindowScores(*(np.concatenate(parts, axis=axis) for parts in zip(*scores, strict=True)))
 
 
 def _batches(items: list[_Item], size: int = WINDOWS_BATCH_SIZE) -> Iterator[list[_Item]]:

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -30,7 +32,11 @@ from core.model.windows import (
     DEFAULT_WINDOW,
     ClipPiece,
     clip_pieces,
+    column_windows,
+    contains_sound,
+    window_spans,
     window_starts,
+    without_silence,
 )
 
 WINDOWS_BATCH_SIZE = 64
@@ -38,6 +44,7 @@ WINDOWS_BATCH_SIZE = 64
 FRAMES_BATCH_SIZE = 4096
 """The same for networks that process whole clips: 95 seconds take about 200 MB."""
 
+Sounding = NDArray[np.bool_]
 _Item = TypeVar("_Item")
 
 
@@ -69,11 +76,15 @@ class Network(nn.Module):
         """Return the first frame of each window: every `hop`, and the last window of the clip."""
         return window_starts(frames, self.window, self.hop)
 
-    def score(self, clips: list[Tensor]) -> list[WindowScores]:
-        """Score whole clips in as few passes as possible.
+    def score(
+        self, clips: list[Tensor], sounding: Sequence[Sounding] | None = None
+    ) -> list[WindowScores]:
+        """Score whole clips in as few passes as possible; windows of silence are left out.
 
         Args:
             clips: float [bands, frames >= window] each.
+            sounding: For each clip, False for its frames of digital silence, [frames]; None where
+                all sound.
         """
         raise NotImplementedError  # torch modules do not mix with abstract base classes
 
@@ -133,11 +144,15 @@ class PrototypeCNN(Network):
         embedding = self.hidden(self.convolutions(patches.unsqueeze(1)))
         return WindowScores(self.output(embedding), embedding)
 
-    def score(self, clips: list[Tensor]) -> list[WindowScores]:
-        """Score whole clips in as few passes as possible.
+    def score(
+        self, clips: list[Tensor], sounding: Sequence[Sounding] | None = None
+    ) -> list[WindowScores]:
+        """Score whole clips in as few passes as possible; windows of silence are left out.
 
         Args:
             clips: float [bands, frames >= window] each.
+            sounding: For each clip, False for its frames of digital silence, [frames]; None where
+                all sound.
         """
         starts = [self.window_starts(clip.shape[1]) for clip in clips]
         patches = [
@@ -150,7 +165,17 @@ class PrototypeCNN(Network):
         logits = torch.cat([scores.logits for scores in scored])
         embedding = torch.cat([scores.embedding for scores in scored])
         by_clip = zip(torch.split(logits, counts), torch.split(embedding, counts), strict=True)
-        return [WindowScores(*pair) for pair in by_clip]
+        scores = [WindowScores(*pair) for pair in by_clip]
+        if sounding is None:
+            return scores
+        triples = zip(scores, clips, sounding, strict=True)
+        return [self._with_sound(own, clip.shape[1], mask) for own, clip, mask in triples]
+
+    def _with_sound(self, scores: WindowScores, frames: int, sounding: Sounding) -> WindowScores:
+        """Return the scores of the windows that are not silence, if there is any."""
+        kept = contains_sound(window_spans(frames, self.window, self.hop), sounding)
+        rows = torch.from_numpy(kept if kept.any() else ~kept).to(scores.logits.device)
+        return WindowScores(scores.logits[rows], scores.embedding[rows])
 
 
 class ColumnScaledPrototypeCNN(PrototypeCNN):
@@ -288,31 +313,30 @@ class EarmarkCNN(Network):
         columns = self._columns(patches)
         return self._head(columns.mean(dim=-1) + columns.amax(dim=-1))
 
-    def score(self, clips: list[Tensor]) -> list[WindowScores]:
-        """Score whole clips; those of equal length share a pass.
+    def score(
+        self, clips: list[Tensor], sounding: Sequence[Sounding] | None = None
+    ) -> list[WindowScores]:
+        """Score whole clips; those of equal length and with the same silence share a pass.
 
         Args:
             clips: float [bands, frames >= window] each.
+            sounding: For each clip, False for its frames of digital silence, [frames]; None where
+                all sound.
         """
+        masks: Sequence[Sounding | None] = sounding or [None] * len(clips)
+        windows = [
+            column_windows(clip.shape[1], self.window, self.hop, mask)
+            for clip, mask in zip(clips, masks, strict=True)
+        ]
         scores: dict[int, WindowScores] = {}
-        for group in _groups_by_length(clips):
-            clips_per_pass = max(1, FRAMES_BATCH_SIZE // clips[group[0]].shape[1])
-            for batch in _batches(group, clips_per_pass):
-                windows = self._windows(torch.stack([clips[index] for index in batch]))
-                scores |= zip(batch, windows, strict=True)
+        for group in _groups_of_like_windows(clips, windows):
+            own_windows = torch.from_numpy(windows[group[0]]).to(clips[group[0]].device)
+            for batch in _batches(group, max(1, FRAMES_BATCH_SIZE // clips[group[0]].shape[1])):
+                columns = self._long_columns(torch.stack([clips[index] for index in batch]))
+                logits, embedding = self.score_windows(columns, own_windows)
+                pairs = zip(logits, embedding, strict=True)
+                scores |= zip(batch, (WindowScores(*pair) for pair in pairs), strict=True)
         return [scores[index] for index in range(len(clips))]
-
-    def _windows(self, clips: Tensor) -> list[WindowScores]:
-        """Return the window scores of clips of equal length, [n, bands, frames]."""
-        columns = self._long_columns(clips)
-        width = self.window // self.STRIDE
-        last = columns.shape[-1] - width
-        starts = torch.tensor(self.window_starts(clips.shape[-1]), device=clips.device)
-        first = starts.div(self.STRIDE, rounding_mode="floor").clamp(max=last)
-        first[-1] = last  # the last columns, also of a clip that ends between two columns
-        windows = first[:, None] + torch.arange(width, device=clips.device)
-        logits, embedding = self.score_windows(columns, windows)
-        return [WindowScores(*pair) for pair in zip(logits, embedding, strict=True)]
 
     def score_windows(self, columns: Tensor, windows: Tensor) -> WindowScores:
         """Score windows of columns.
@@ -438,34 +462,47 @@ class EfficientAT(Network):
         logits = self.greatest(outputs)
         return ClipScores(logits[:, :count], features.hidden[:, :count], logits[:, count:])
 
-    def score_clips(self, clips: list[Tensor]) -> list[ClipScores]:
+    def score_clips(
+        self, clips: list[Tensor], sounding: Sequence[Sounding] | None = None
+    ) -> list[ClipScores]:
         """Score whole recordings; a long one in several windows.
 
         Args:
             clips: float [bands, frames >= window] each.
+            sounding: For each clip, False for its frames of digital silence, [frames]; None where
+                all sound.
 
         Returns:
             For each clip logits [windows, tags], embedding [windows, size] and columns
             [columns, tags].
         """
-        return [self._score_clip(clip) for clip in clips]
+        masks: Sequence[Sounding | None] = sounding or [None] * len(clips)
+        return [self._score_clip(clip, mask) for clip, mask in zip(clips, masks, strict=True)]
 
-    def score(self, clips: list[Tensor]) -> list[WindowScores]:
+    def score(
+        self, clips: list[Tensor], sounding: Sequence[Sounding] | None = None
+    ) -> list[WindowScores]:
         """Score whole recordings, without their columns.
 
         Args:
             clips: float [bands, frames >= window] each.
+            sounding: For each clip, False for its frames of digital silence, [frames]; None where
+                all sound.
         """
-        return [WindowScores(*scores[:2]) for scores in self.score_clips(clips)]
+        return [WindowScores(*scores[:2]) for scores in self.score_clips(clips, sounding)]
 
-    def _score_clip(self, clip: Tensor) -> ClipScores:
-        scored = [self._score_piece(clip, piece) for piece in clip_pieces(clip.shape[1])]
+    def _score_clip(self, clip: Tensor, sounding: Sounding | None) -> ClipScores:
+        pieces = clip_pieces(clip.shape[1])
+        scored = [self._score_piece(clip, piece, sounding) for piece in pieces]
         return ClipScores(*(torch.cat(parts) for parts in zip(*scored, strict=True)))
 
-    def _score_piece(self, clip: Tensor, piece: ClipPiece) -> ClipScores:
-        windows = torch.from_numpy(piece.windows).to(clip.device)
-        logits, embedding, columns = self(clip[:, piece.frames].unsqueeze(0), windows)
-        return ClipScores(logits[0], embedding[0], columns[0, piece.columns])
+    def _score_piece(self, clip: Tensor, piece: ClipPiece, sounding: Sounding | None) -> ClipScores:
+        columns, sounds = without_silence(piece, sounding)
+        windows, kept = (torch.from_numpy(part).to(clip.device) for part in (columns, sounds))
+        scores = self(clip[:, piece.frames].unsqueeze(0), windows)
+        return ClipScores(
+            scores.logits[0, kept], scores.embedding[0, kept], scores.columns[0, piece.columns]
+        )
 
 
 def _check_sources(sources: Sequence[Sequence[int]], tags: int, outputs: int) -> None:
@@ -531,9 +568,11 @@ def _batches(items: list[_Item], size: int) -> Iterator[list[_Item]]:
         yield items[first : first + size]
 
 
-def _groups_by_length(clips: list[Tensor]) -> list[list[int]]:
-    """Return the clips' indices in groups of equally many frames."""
-    groups: dict[int, list[int]] = {}
+def _groups_of_like_windows(
+    clips: list[Tensor], windows: list[NDArray[np.int64]]
+) -> list[list[int]]:
+    """Return the clips' indices in groups of equally many frames and the same windows."""
+    groups: dict[tuple[int, bytes], list[int]] = {}
     for index, clip in enumerate(clips):
-        groups.setdefault(clip.shape[1], []).append(index)
+        groups.setdefault((clip.shape[1], windows[index].tobytes()), []).append(index)
     return list(groups.values())

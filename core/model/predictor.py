@@ -10,11 +10,17 @@ from numpy.typing import NDArray
 
 from core.audio.types import Recording
 from core.model import bundle as bundles
-from core.model.bundle import DEFAULT_BUNDLE, Bundle, Pooling
+from core.model.bundle import DEFAULT_BUNDLE, Bundle
 from core.model.conversion import load_network
-from core.model.logmel import log_mel
-from core.model.windows import window_starts
+from core.model.front_end import network_frames, sounding_frames
+from core.model.inference import ClipScores
+from core.model.pooling import pool_recording
+from core.model.windows import contains_sound
 from core.settings import settings
+from core.work import Checkpoint, no_checkpoint
+
+MAX_TOP = 30
+"""Tags in `Prediction.top` of a long recording: as many as Freesound takes."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +37,13 @@ class Prediction:
     """A model's answer for one recording.
 
     Attributes:
-        top: The best tags, most probable first.
+        top: The best tags, most probable first; none of digital silence.
         probabilities: float32 [tags], for the whole recording.
-        activations: float32 [windows, tags], probability per window of time.
-        times: float32 [windows, 2], start and end of each window in seconds.
+        activations: float32 [frames, tags], probability per frame of the network; 0 in digital
+            silence. A network that knows no frames gives windows, which may overlap.
+        times: float32 [frames, 2], start and end of each frame in seconds.
         embedding: float32 [size], of unit length.
-        log_mel: float32 [bands, frames], the network's input before scaling.
+        log_mel: float32 [bands, time], the network's input before scaling.
     """
 
     top: tuple[TagScore, ...]
@@ -82,99 +89,123 @@ class Predictor:
         """Return the tags that the model knows, in the order of `Prediction.probabilities`."""
         return self.bundle.vocabulary
 
-    def predict(self, recording: Recording, top: int = 5) -> Prediction:
+    def predict(
+        self, recording: Recording, top: int = 5, checkpoint: Checkpoint = no_checkpoint
+    ) -> Prediction:
         """Predict the tags of a recording of any length.
 
         Args:
             recording: Decoded at `rate` Hz.
-            top: Number of tags in `Prediction.top`.
+            top: Number of tags in `Prediction.top`. Of a recording of several segments, it also
+                has the others that reach their thresholds.
+            checkpoint: Called before each pass of the network and each stretch of log-mel.
 
         Raises:
             ValueError: The recording has another rate.
+            WorkStopped: The checkpoint stopped the work.
         """
-        return self.predict_many([recording], top)[0]
+        return self.predict_many([recording], top, checkpoint)[0]
 
-    def predict_many(self, recordings: Sequence[Recording], top: int = 5) -> list[Prediction]:
+    def predict_many(
+        self,
+        recordings: Sequence[Recording],
+        top: int = 5,
+        checkpoint: Checkpoint = no_checkpoint,
+    ) -> list[Prediction]:
         """Predict several recordings in as few passes of the network as possible, in their order.
 
         Args:
             recordings: Decoded at `rate` Hz.
-            top: Number of tags in each `Prediction.top`.
+            top: Number of tags in each `Prediction.top`, as in `predict`.
+            checkpoint: Called before each pass of the network and each stretch of log-mel.
 
         Raises:
             ValueError: A recording has another rate.
+            WorkStopped: The checkpoint stopped the work.
         """
         if not recordings:
             return []
-        log_mels = [self.log_mel(recording) for recording in recordings]
-        scores = self._network.score([self.bundle.network_input(frames) for frames in log_mels])
+        log_mels = [self.log_mel(recording, checkpoint) for recording in recordings]
+        sounding = [sounding_frames(frames, self.bundle.front_end) for frames in log_mels]
+        inputs = [self.bundle.network_input(frames) for frames in log_mels]
+        scores = self._network.score(inputs, sounding, checkpoint)
         return [
-            self._prediction(clip.logits, clip.embedding, frames, top)
-            for clip, frames in zip(scores, log_mels, strict=True)
+            self._prediction(*clip, top) for clip in zip(scores, log_mels, sounding, strict=True)
         ]
 
-    def log_mel(self, recording: Recording) -> NDArray[np.float32]:
-        """Return the bundle's front-end of a recording: float32 [bands, frames].
+    def log_mel(
+        self, recording: Recording, checkpoint: Checkpoint = no_checkpoint
+    ) -> NDArray[np.float32]:
+        """Return the bundle's front-end of a recording: float32 [bands, time].
+
+        Args:
+            recording: Decoded at `rate` Hz.
+            checkpoint: Called before each stretch of frames.
+
+        Raises:
+            ValueError: The recording has another rate than `rate`.
+            WorkStopped: The checkpoint stopped the work.
+        """
+        if recording.rate != self.rate:
+            raise ValueError(f"This model takes sound at {self.rate} Hz, not {recording.rate} Hz.")
+        return network_frames(recording.samples, self.bundle.front_end, checkpoint)
+
+    def window_logits(self, recording: Recording) -> NDArray[np.float32]:
+        """Return the logits of the windows that are not digital silence: float32 [windows, tags].
 
         Raises:
             ValueError: The recording has another rate than `rate`.
         """
-        if recording.rate != self.rate:
-            raise ValueError(f"This model takes sound at {self.rate} Hz, not {recording.rate} Hz.")
-        return log_mel(recording.samples, self.bundle.front_end)
+        frames = self.log_mel(recording)
+        sounding = sounding_frames(frames, self.bundle.front_end)
+        [scores] = self._network.score([self.bundle.network_input(frames)], [sounding])
+        return scores.logits
 
     def _prediction(
         self,
-        logits: NDArray[np.float32],
-        embeddings: NDArray[np.float32],
-        frames: NDArray[np.float32],
+        scores: ClipScores,
+        log_mel: NDArray[np.float32],
+        sounding: NDArray[np.bool_],
         top: int,
     ) -> Prediction:
-        """Pool and calibrate logits [windows, tags]; embeddings [windows, size] are averaged."""
-        calibration = self.bundle.calibration
-        probabilities = calibration.probabilities(pool(logits, self.bundle.pooling))
-        embedding = embeddings.mean(axis=0)
+        """Pool and calibrate a clip's scores; embeddings of windows are averaged."""
+        calibration, is_silent = self.bundle.calibration, not sounding.any()
+        logits = pool_recording(scores.logits, self.bundle.pooling, self.bundle.segment)
+        probabilities = calibration.probabilities(logits) * np.float32(not is_silent)
+        spans = self._spans(log_mel.shape[1])
+        activations = calibration.probabilities(scores.frame_logits[: len(spans)])
+        activations[~contains_sound(spans, sounding)] = 0
+        embedding = scores.embedding.mean(axis=0)
+        is_long = len(scores.logits) > self.bundle.segment
         return Prediction(
-            top=self._best(probabilities, top),
+            top=() if is_silent else self._best(probabilities, top, is_long),
             probabilities=probabilities,
-            activations=calibration.probabilities(logits),
-            times=self._window_times(frames.shape[1]),
+            activations=activations,
+            times=self._times(spans, log_mel.shape[1]),
             embedding=embedding / max(float(np.linalg.norm(embedding)), 1e-9),
-            log_mel=frames,
+            log_mel=log_mel,
         )
 
-    def _best(self, probabilities: NDArray[np.float32], top: int) -> tuple[TagScore, ...]:
-        """Return the `top` most probable tags; equal ones in the vocabulary's order."""
+    def _best(
+        self, probabilities: NDArray[np.float32], top: int, is_long: bool
+    ) -> tuple[TagScore, ...]:
+        """Return the most probable tags; equal ones in the vocabulary's order."""
         reached = probabilities >= self.bundle.calibration.threshold
+        ranked = np.argsort(-probabilities, kind="stable")
+        others = [index for index in ranked[top:MAX_TOP] if is_long and reached[index]]
         return tuple(
             TagScore(self.vocabulary[index], float(probabilities[index]), bool(reached[index]))
-            for index in np.argsort(-probabilities, kind="stable")[:top]
+            for index in [*ranked[:top], *others]
         )
 
-    def _window_times(self, frames: int) -> NDArray[np.float32]:
-        """Return start and end of each window in seconds, [windows, 2]."""
-        window = self.bundle.window
-        starts = np.array(window_starts(frames, window, self.bundle.hop))
-        ends = np.minimum(starts + window, max(frames - 1, 1))
-        times = np.stack([starts, ends], axis=1).astype(np.float32)
-        seconds: NDArray[np.float32] = self.bundle.front_end.seconds(1) * times
+    def _spans(self, frames: int) -> NDArray[np.int64]:
+        """Return first log-mel frame and end of the network's frames in a recording, [n, 2]."""
+        spans = self._network.spans(max(frames, self.bundle.window))
+        within: NDArray[np.int64] = spans[spans[:, 0] < max(frames - 1, 1)]
+        return within
+
+    def _times(self, spans: NDArray[np.int64], frames: int) -> NDArray[np.float32]:
+        """Return start and end of spans in seconds, [n, 2]; the last one ends with the sound."""
+        clipped = np.minimum(spans, max(frames - 1, 1)).astype(np.float32)
+        seconds: NDArray[np.float32] = self.bundle.front_end.seconds(1) * clipped
         return seconds
-
-
-def pool(logits: NDArray[np.float32], pooling: Pooling) -> NDArray[np.float32]:
-    """Pool logits of windows to the recording's: float32 [windows, tags] -> [tags].
-
-    Args:
-        logits: Of each window and tag.
-        pooling: `mean`; `max`; or `top_half`, the mean over the better half of the windows per tag,
-            which lets a sound be present for a part of the recording without trusting one window.
-    """
-    pooled: NDArray[np.float32]
-    if pooling == "mean":
-        pooled = logits.mean(axis=0)
-    elif pooling == "max":
-        pooled = logits.max(axis=0)
-    else:
-        kept = (len(logits) + 1) // 2
-        pooled = np.sort(logits, axis=0)[-kept:].mean(axis=0)
-    return pooled

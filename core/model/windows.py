@@ -21,6 +21,59 @@ def window_starts(frames: int, window: int, hop: int) -> list[int]:
     return [*range(0, last, hop), last]
 
 
+def window_spans(frames: int, window: int, hop: int) -> NDArray[np.int64]:
+    """Return first frame and end of each window, [windows, 2]."""
+    starts = np.array(window_starts(frames, window, hop), np.int64)
+    return np.stack([starts, starts + window], axis=1)
+
+
+def column_spans(frames: int, width: int = COLUMN_FRAMES) -> NDArray[np.int64]:
+    """Return first frame and end of each column of `width` frames, [columns, 2]."""
+    starts = width * np.arange(-(-frames // width), dtype=np.int64)
+    return np.stack([starts, starts + width], axis=1)
+
+
+def contains_sound(spans: NDArray[np.int64], sounding: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return True for each span [n, 2] in which a frame sounds, bool [n].
+
+    Args:
+        spans: First frame and end of each; the end may lie behind the clip's.
+        sounding: False for frames of digital silence, [frames].
+    """
+    counts = np.concatenate([[0], np.cumsum(sounding)])
+    first, end = np.minimum(spans, len(sounding)).T
+    contains: NDArray[np.bool_] = counts[end] > counts[first]
+    return contains
+
+
+def column_windows(
+    frames: int, window: int, hop: int, sounding: NDArray[np.bool_] | None = None
+) -> NDArray[np.int64]:
+    """Return the columns of each window, [windows, width].
+
+    Digital silence has no part in a window: its columns are replaced by the window's others, so
+    that silence neither adds anything nor dilutes it. Windows of silence alone are left out, unless
+    all are.
+
+    Args:
+        frames: Of the clip, at least `window`.
+        window: Frames in a window.
+        hop: Frames between the starts of two windows.
+        sounding: False for frames of digital silence, [frames]; None where all sound.
+    """
+    columns, width = -(-frames // COLUMN_FRAMES), window // COLUMN_FRAMES
+    first = np.array(window_starts(frames, window, hop)) // COLUMN_FRAMES
+    first = np.minimum(first, columns - width)
+    first[-1] = columns - width  # the last columns, also where a clip ends between two columns
+    windows: NDArray[np.int64] = first[:, None] + np.arange(width)
+    if sounding is None or sounding.all() or not sounding.any():
+        return windows
+    kept = contains_sound(column_spans(frames), sounding)
+    parts = [row[kept[row]] for row in windows]
+    stretched = [part[np.arange(width) * len(part) // width] for part in parts if len(part)]
+    return np.stack(stretched)
+
+
 CLIP_COLUMN_FRAMES = 32
 """Frames that a column of features of `efficientat_mn` stands for."""
 MAX_CLIP_FRAMES = 512
@@ -58,6 +111,33 @@ def clip_pieces(frames: int) -> list[ClipPiece]:
         _piece(slice(start, min(start + PIECE_FRAMES, frames)), following)
         for start, following in zip(starts, [*starts[1:], frames], strict=True)
     ]
+
+
+def without_silence(
+    piece: ClipPiece, sounding: NDArray[np.bool_] | None
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the columns of a piece's windows, silent ones replaced by the window's others.
+
+    Args:
+        piece: Of a recording.
+        sounding: False for frames of digital silence, [frames of the recording]; None where all
+            sound.
+
+    Returns:
+        Columns int64 [windows, width], and bool [windows], False for windows of silence alone,
+        whose columns stay as they are.
+    """
+    if sounding is None or not sounding.any():
+        return piece.windows, np.ones(len(piece.windows), bool)
+    windows, width = piece.windows.shape
+    spans = column_spans(piece.frames.stop - piece.frames.start, CLIP_COLUMN_FRAMES)
+    kept = contains_sound(spans, sounding[piece.frames])
+    columns = piece.windows.copy()
+    for row in range(windows):
+        part = piece.windows[row][kept[piece.windows[row]]]
+        if len(part):
+            columns[row] = part[np.arange(width) * len(part) // width]
+    return columns, kept[piece.windows].any(axis=1)
 
 
 def _piece(frames: slice, following: int) -> ClipPiece:

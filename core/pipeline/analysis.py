@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,13 +19,16 @@ from core.events.types import (
     PredictedEvent,
     Sound,
     Suggestion,
+    is_sound_id,
     new_event,
 )
 from core.model.predictor import Prediction, Predictor
 from core.pipeline.errors import AnalysisError
 from core.storage.errors import StorageError
-from core.storage.sidecars import decode_arrays, encode_arrays
+from core.storage.sidecars import Sidecar, decode_arrays, encode_arrays
 from core.storage.workspace import Workspace
+from core.untrusted import load_json
+from core.work import Checkpoint, no_checkpoint
 
 HEADER = "earmark_analysis"
 
@@ -41,7 +44,7 @@ class Analysis:
         suggestions: The top tags, best first.
         preview: An Ogg file to play.
         spectrogram: A WebP picture.
-        arrays: `activations` [windows, tags], `times` [windows, 2] in seconds, `embedding` [size].
+        arrays: `activations` [frames, tags], `times` [frames, 2] in seconds, `embedding` [size].
     """
 
     sound_id: str
@@ -76,7 +79,9 @@ class Analysis:
         """
         try:
             arrays = decode_arrays(data)
-            facts = json.loads(arrays.pop("media.facts").tobytes())
+            facts = load_json(arrays.pop("media.facts").tobytes())
+            if not isinstance(facts, dict) or not is_sound_id(facts["sound_id"]):
+                raise ValueError("it is of no sound")
             return cls(
                 sound_id=facts["sound_id"],
                 sound=Sound.model_validate(facts["sound"]),
@@ -91,7 +96,12 @@ class Analysis:
 
 
 def analyse(
-    recording: Recording, predictor: Predictor, model: ModelRef, sound_id: str, sound: Sound
+    recording: Recording,
+    predictor: Predictor,
+    model: ModelRef,
+    sound_id: str,
+    sound: Sound,
+    checkpoint: Checkpoint = no_checkpoint,
 ) -> Analysis:
     """Predict a recording's tags and put together everything that is kept.
 
@@ -101,8 +111,14 @@ def analyse(
         model: Its version.
         sound_id: `freesound:<id>` or `file:<sha256>`.
         sound: Metadata as the source gave it.
+        checkpoint: Called between the steps.
+
+    Raises:
+        WorkStopped: The checkpoint stopped the work.
     """
-    return from_prediction(recording, predictor.predict(recording), model, sound_id, sound)
+    prediction = predictor.predict(recording, checkpoint=checkpoint)
+    checkpoint()
+    return from_prediction(recording, prediction, model, sound_id, sound)
 
 
 def from_prediction(
@@ -137,15 +153,31 @@ def analyse_file(
     predictor: Predictor,
     model: ModelRef,
     limits: AudioLimits = AudioLimits(),
+    checkpoint: Checkpoint = no_checkpoint,
 ) -> Analysis:
     """Decode and analyse a file whose only metadata is its name.
 
+    Args:
+        data: The file's bytes.
+        name: What to call it.
+        predictor: The model, loaded.
+        model: Its version.
+        limits: Of what is accepted.
+        checkpoint: Called between the steps, each of which takes some tenths of a second at most.
+
     Raises:
         AudioError: The file cannot be decoded.
+        WorkStopped: The checkpoint stopped the work.
     """
-    recording = decode(data, name=name, rate=predictor.rate, limits=limits, with_preview=True)
+    checkpoint()
+    rate = predictor.rate
+    recording = decode(
+        data, name=name, rate=rate, limits=limits, with_preview=True, checkpoint=checkpoint
+    )
+    checkpoint()
     sound_id = f"file:{hashlib.sha256(data).hexdigest()}"
-    return analyse(recording, predictor, model, sound_id, Sound(title=name, source="upload"))
+    sound = Sound(title=name, source="upload")
+    return analyse(recording, predictor, model, sound_id, sound, checkpoint)
 
 
 def with_facts(sound: Sound, recording: Recording) -> Sound:
@@ -156,6 +188,7 @@ def with_facts(sound: Sound, recording: Recording) -> Sound:
         "container": facts.container,
         "rate": facts.rate,
         "channels": facts.channels,
+        "note": facts.note,
     }
     return sound.model_copy(update=update)
 
@@ -182,12 +215,43 @@ def save_analysis(
     Raises:
         StorageError: Something could not be written.
     """
-    media = Media(
-        audio=workspace.media.put(analysis.preview, "ogg"),
-        spectrogram=workspace.media.put(analysis.spectrogram, "webp"),
+    return save_analyses(workspace, [analysis], actor, base)[0]
+
+
+def save_analyses(
+    workspace: Workspace, analyses: Sequence[Analysis], actor: str, base: Event | None = None
+) -> list[PredictedEvent]:
+    """Write the media and sidecars of many analyses, which wait for the disk together.
+
+    Args:
+        workspace: Where they go.
+        analyses: What is kept.
+        actor: Who started the analyses.
+        base: The event before, if there is one; the new events are later.
+
+    Returns:
+        The *predicted* events, which the caller appends: what they name is on the disk.
+
+    Raises:
+        StorageError: Something could not be written.
+    """
+    previews = [(analysis.preview, "ogg") for analysis in analyses]
+    pictures = [(analysis.spectrogram, "webp") for analysis in analyses]
+    names = workspace.media.put_all(previews + pictures)
+    workspace.sidecars.put_all(
+        [Sidecar(analysis.sound_id, analysis.model, analysis.arrays) for analysis in analyses]
     )
-    workspace.sidecars.put(analysis.sound_id, analysis.model, analysis.arrays)
-    payload = Predicted(
-        model=analysis.model, top=analysis.suggestions, sound=analysis.sound, media=media
+    audio, spectrograms = names[: len(previews)], names[len(previews) :]
+    return [
+        new_event(_payload(*kept), kept[0].sound_id, actor, base)
+        for kept in zip(analyses, audio, spectrograms, strict=True)
+    ]
+
+
+def _payload(analysis: Analysis, audio: str, spectrogram: str) -> Predicted:
+    return Predicted(
+        model=analysis.model,
+        top=analysis.suggestions,
+        sound=analysis.sound,
+        media=Media(audio=audio, spectrogram=spectrogram),
     )
-    return new_event(payload, analysis.sound_id, actor, base)

@@ -12,7 +12,7 @@ from itertools import islice
 
 from core.errors import EarmarkError
 from core.events.types import ModelRef
-from core.pipeline.analysis import save_analysis
+from core.pipeline.analysis import save_analyses
 from core.pipeline.backfill_worker import (
     BackfillResult,
     BackfillTask,
@@ -165,12 +165,13 @@ class _Owner:
 
     def _save(self, results: Sequence[BackfillResult]) -> None:
         """Write media and sidecars first, then the batch's events, all or none."""
-        events = []
+        analyses = []
         for result in results:
             if result.skip_reason:
                 self._recorder.skip(result.name, result.skip_reason)
             else:
-                events.append(save_analysis(self._workspace, unpack(result), AUTOMATIC))
+                analyses.append(unpack(result))
+        events = save_analyses(self._workspace, analyses, AUTOMATIC)
         self._recorder.tagged += self._workspace.events.append(events, once_per_model=True)
         self.batches.done += 1
         self.batches.failed_in_a_row = 0

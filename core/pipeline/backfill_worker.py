@@ -23,6 +23,7 @@ from core.pipeline.tagging import ItemError, LoadedItem, load_item, log_skipped
 from core.settings import Settings
 from core.storage.active_model import load_default_bundle
 from core.storage.opening import open_workspace
+from core.untrusted import load_json
 
 FETCH_THREADS = 8
 PREDICT_BATCH_SIZE = 10
@@ -77,7 +78,9 @@ class BackfillTask:
             AnalysisError: The text is no task.
         """
         try:
-            fields = json.loads(text)
+            fields = load_json(text)
+            if not isinstance(fields, dict):
+                raise TypeError("it is no object")
             return cls(
                 model=ModelRef.model_validate(fields["model"]),
                 api=fields["api"],

@@ -204,17 +204,22 @@ def _to_solr(time: datetime) -> str:
 def _created(row: FreesoundSound | None) -> datetime | None:
     """Return when a sound was uploaded; None where that cannot be read."""
     try:
-        time = datetime.fromisoformat(row.created) if row else None
-    except ValueError:
+        time = _utc(row.created) if row else None
+    except (ValueError, OverflowError):
         return None
-    return time.replace(tzinfo=time.tzinfo or UTC, microsecond=0) if time else None
+    return time.replace(microsecond=0) if time else None
 
 
 def _parse_time(text: str) -> datetime:
     try:
-        time = datetime.fromisoformat(text)
-    except ValueError as error:
+        return _utc(text)
+    except (ValueError, OverflowError) as error:
         raise BackfillError(
             f"{text} is no date; 2026-01-31 and 2026-01-31T12:00:00Z are."
         ) from error
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _utc(text: str) -> datetime:
+    """Return a time; UTC where the text names no time zone."""
+    time = datetime.fromisoformat(text)
+    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)

@@ -5,7 +5,7 @@ A source does not know the workspace; whoever asks it leaves out what is tagged 
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,11 +18,12 @@ from core.audio.types import AUDIO_SUFFIXES
 from core.events.types import Sound, iso
 from core.freesound.client import FreesoundClient
 from core.freesound.errors import BadPreview, ServerTrouble, SoundNotFound, Unreachable
-from core.freesound.feed import MAX_ROWS, ListingGap, clean_text, newest_rows
+from core.freesound.feed import MAX_ROWS, ListingGap, newest_rows
 from core.freesound.previews import Previews
 from core.freesound.types import FreesoundSound
 from core.freesound.vocabulary import own_page
 from core.pipeline.errors import SourceError, SourceUnavailable
+from core.untrusted import clean_text
 
 FREESOUND = "Freesound"
 MAX_NAME_LENGTH = 80
@@ -128,9 +129,9 @@ class FileItem:
         return Sound(
             title=embedded.get("title") or _printable(Path(self.path.stem)),
             source=self.source,
-            author=embedded.get("artist", ""),
-            license=embedded.get("license", "") or embedded.get("copyright", ""),
-            description=embedded.get("comment", "") or embedded.get("description", ""),
+            author=_first(embedded, "artist", "author", "performer", "album_artist"),
+            license=_first(embedded, "license", "wcop", "copyright"),
+            description=_first(embedded, "comment", "description"),
             created=_recorded(embedded) or _modified(self.path),
         )
 
@@ -276,6 +277,11 @@ class FreesoundItem:
                 clean_text(part) for part in (row.category, row.subcategory) if part
             ),
             gen_ai_preference=clean_text(row.gen_ai_preference),
+            is_explicit=row.is_explicit,
+            pack=clean_text(row.pack_name),
+            geotag=row.geotag,
+            avg_rating=row.avg_rating,
+            num_ratings=row.num_ratings,
         )
 
 
@@ -331,6 +337,11 @@ def _error_of(path: Path, name: str) -> AudioError | None:
     """Return the error of a file that is no sound by its beginning; None where it may be one."""
     with path.open("rb") as file:
         return error_of_head(file.read(HEAD_BYTES), name)
+
+
+def _first(embedded: Mapping[str, str], *names: str) -> str:
+    """Return the first of some texts that the file has; empty where it has none."""
+    return next((embedded[name] for name in names if name in embedded), "")
 
 
 def _recorded(embedded: dict[str, str]) -> str:

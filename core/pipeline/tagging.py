@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from core.audio.decode import decode
 from core.audio.errors import AudioError
 from core.audio.types import AudioLimits, Recording
-from core.events.types import ModelRef, PredictedEvent, Sound
+from core.events.types import ModelRef, Sound
 from core.model.predictor import Predictor
-from core.pipeline.analysis import analyse, save_analysis
+from core.pipeline.analysis import Analysis, analyse, save_analyses
 from core.pipeline.errors import SourceError, SourceUnavailable
 from core.pipeline.new_sounds import NewSounds
 from core.pipeline.run import RunRecorder
@@ -155,12 +155,12 @@ class _Tagging:
             self._tag(items[::-1], workers, progress)
 
     def _tag(self, items: Sequence[SourceItem], workers: int, progress: ProgressCallback) -> None:
-        unsaved: list[PredictedEvent] = []
+        unsaved: list[Analysis] = []
         saved_at, total = time.monotonic(), self._tried + len(items)
         try:
             for item, outcome in in_threads(self._analyse, items, workers):
                 self._tried += 1
-                if isinstance(outcome, PredictedEvent):
+                if isinstance(outcome, Analysis):
                     unsaved.append(outcome)
                 else:
                     self._skip(item, outcome)
@@ -171,16 +171,13 @@ class _Tagging:
         finally:
             self._save(unsaved)
 
-    def _analyse(self, item: SourceItem) -> PredictedEvent | ItemError:
-        """Return the event of a sound whose files are written, or what is wrong with the sound."""
+    def _analyse(self, item: SourceItem) -> Analysis | ItemError:
+        """Return a sound's analysis, or what is wrong with the sound."""
         try:
             loaded = load_item(item, self._predictor.rate, self._limits)
         except (AudioError, SourceError, OSError) as error:
             return error
-        analysis = analyse(
-            loaded.recording, self._predictor, self._model, item.sound_id, loaded.sound
-        )
-        return save_analysis(self._workspace, analysis, self._recorder.run.actor)
+        return analyse(loaded.recording, self._predictor, self._model, item.sound_id, loaded.sound)
 
     def _skip(self, item: SourceItem, reason: ItemError) -> None:
         """Note why a sound is left out; raise the reason where it seems to hold for every sound."""
@@ -191,5 +188,10 @@ class _Tagging:
             if self._unavailable >= MAX_UNAVAILABLE:
                 raise reason
 
-    def _save(self, events: Sequence[PredictedEvent]) -> None:
+    def _save(self, analyses: Sequence[Analysis]) -> None:
+        """Bring a batch's files to the disk together, and only then append its events."""
+        if not analyses:
+            return
+        actor = self._recorder.run.actor
+        events = save_analyses(self._workspace, analyses, actor)
         self._recorder.tagged += self._workspace.events.append(events, once_per_model=True)

@@ -8,13 +8,16 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+AHEAD_PER_WORKER = 4
+"""Items begun or done before the caller takes their results: while it is busy, workers go on."""
+
 
 def in_threads(
     work: Callable[[Item], Result], items: Iterable[Item], workers: int
 ) -> Iterator[tuple[Item, Result]]:
     """Yield (item, result) in the order of the items.
 
-    Only a few items are in work at a time, so that stopping is quick.
+    Only a few items are in work or done at a time, which bounds memory.
 
     Args:
         work: What is done with each item; its exceptions are raised here.
@@ -26,7 +29,7 @@ def in_threads(
         try:
             for item in items:
                 pending.append((item, pool.submit(work, item)))
-                if len(pending) >= 2 * workers:
+                if len(pending) >= AHEAD_PER_WORKER * workers:
                     first, future = pending.popleft()
                     yield first, future.result()
             for first, future in pending:

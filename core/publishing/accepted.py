@@ -79,4 +79,7 @@ def _sound(
         created=stored.created if stored else "",
         tags=tags,
         category=category(description.bst_category).label,
+        note=analysis.sound.note,
+        pack=description.pack,
+        geotag=stored.geotag if stored else "",
     )

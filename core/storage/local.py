@@ -15,13 +15,14 @@ from core.events.store import EventStore
 from core.sqlite import Database
 from core.storage.errors import StorageError
 from core.storage.file_ids import FileIds
+from core.storage.folder import DATABASE_NAME
 from core.storage.media import LocalMedia
 from core.storage.models import LocalModels
 from core.storage.purges import Purges
 from core.storage.runs import LocalRuns
 from core.storage.sidecars import LocalSidecars
 from core.storage.sync import NoSync
-from core.storage.workspace import DATABASE_NAME, Workspace
+from core.storage.workspace import Workspace
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
 import sqlalchemy as sql
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 from sqlalchemy import Column, Connection, Table, Text
 from sqlalchemy.dialects.sqlite import insert
 
@@ -51,7 +51,7 @@ class Run:
     actor: str
     state: RunState = "running"
     finished: str = ""
-    seconds: float = 0.0
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     tagged: int = 0
     known: int = 0
     skipped: tuple[tuple[str, str], ...] = ()

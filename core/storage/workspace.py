@@ -19,8 +19,6 @@ from core.storage.sync import Sync
 
 logger = logging.getLogger(__name__)
 
-DATABASE_NAME = "index.sqlite"
-
 
 class EventLog(Protocol):
     """A store of events."""
@@ -109,8 +107,3 @@ class Workspace:
         except StorageError as error:
             logger.warning("purge incomplete sound=%s reason=%s", sound_id, error)
             return None
-
-
-def has_workspace(folder: Path) -> bool:
-    """Return True if the folder holds a workspace."""
-    return (folder / DATABASE_NAME).is_file()

@@ -86,9 +86,9 @@ def predictions(monkeypatch) -> list[float]:
     """The lengths of all recordings that are predicted from now on."""
     lengths, really = [], Predictor.predict
 
-    def predict(self, recording, top=5):
+    def predict(self, recording, *arguments, **options):
         lengths.append(recording.seconds)
-        return really(self, recording, top)
+        return really(self, recording, *arguments, **options)
 
     monkeypatch.setattr(Predictor, "predict", predict)
     return lengths
@@ -103,6 +103,15 @@ def test_broken_files_are_named_once_and_the_others_are_in_the_table(app, files)
     assert plain("empty.mp3 is empty") in text
     assert names(page) == ["dog-barking.ogg", "siren.ogg"]
     assert all(row.tags for row in suggested(page))
+
+
+def test_a_file_that_takes_too_long_is_named_and_the_others_go_on(app, files, monkeypatch):
+    monkeypatch.setenv("EARMARK_MAX_WORK_SECONDS", "0.000001")
+    page = drop(app, files)
+    text = shown(page)
+    assert "4 files could not be analysed" in [expander.label for expander in page.expander]
+    assert text.count("takes too long") == 4
+    assert not page.exception
 
 
 def test_nothing_can_be_exported_until_nothing_is_wrong(app, files):

@@ -1,10 +1,10 @@
-"""Visitors' limits, and the queue for the model."""
+"""Limits on analysing people's clips."""
 
 import threading
 
 import pytest
 
-from app.limits import HOUR_S, AnalysisSlots, HourlyLimit
+from app.limits import HOUR_S, HourlyLimit
 from tests.helpers.app_pages import Clip, open_to_the_world
 
 
@@ -77,84 +77,6 @@ def test_presses_at_the_same_moment_are_counted_one_by_one(clock):
     assert sorted(granted) == [False] * 3 + [True] * 5
 
 
-class Holder(threading.Thread):
-    """Somebody whose clip is analysed until they are let go."""
-
-    def __init__(self, slots):
-        super().__init__(daemon=True)
-        self._slots, self.numbers = slots, []
-        self.in_queue, self.begun, self.go = threading.Event(), threading.Event(), threading.Event()
-        self.start()
-
-    def run(self):
-        with self._slots.slot(self._queued):
-            self.begun.set()
-            self.go.wait(30)
-
-    def _queued(self, waiting):
-        self.numbers.append(waiting)
-        self.in_queue.set()
-
-    def leave(self):
-        self.go.set()
-        self.join(10)
-        assert not self.is_alive()
-
-
-def test_no_more_at_a_time_than_there_are_slots_and_the_others_are_served_in_turn():
-    slots = AnalysisSlots(2)
-    first, second = Holder(slots), Holder(slots)
-    assert first.begun.wait(10)
-    assert second.begun.wait(10)
-    queue = []
-    for place in range(3):
-        queue.append(Holder(slots))
-        assert queue[-1].in_queue.wait(10)
-        assert queue[-1].numbers == [place + 1]
-    assert not any(holder.begun.is_set() for holder in queue)
-    first.leave()
-    assert queue[0].begun.wait(10)
-    assert not any(holder.begun.is_set() for holder in queue[1:])
-    second.leave()
-    assert queue[1].begun.wait(10)
-    assert not queue[2].begun.is_set()
-    for holder in queue[:2]:
-        holder.leave()
-    assert queue[2].begun.wait(10)
-    queue[2].leave()
-    alone = Holder(slots)
-    assert alone.begun.wait(10)
-    assert (first.numbers, second.numbers, alone.numbers) == ([], [], [])
-    alone.leave()
-
-
-def test_a_clip_that_cannot_be_analysed_gives_its_slot_back():
-    slots = AnalysisSlots(1)
-    for _ in range(3):
-        with (
-            pytest.raises(ValueError, match="broken"),
-            slots.slot(lambda waiting: pytest.fail("nobody else is there")),
-        ):
-            raise ValueError("broken")
-
-
-def test_somebody_who_leaves_the_queue_does_not_stay_counted():
-    slots = AnalysisSlots(1)
-    busy = Holder(slots)
-    assert busy.begun.wait(10)
-
-    def gone(waiting):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt), slots.slot(gone):
-        pytest.fail("there was no room")
-    after = Holder(slots)
-    assert after.in_queue.wait(10)
-    assert after.numbers == [1]
-    busy.leave()
-    after.leave()
-
-
 # On the page
 
 
@@ -200,6 +122,48 @@ def test_a_file_beyond_the_visitors_size_is_refused_with_both_figures(visited, b
     assert [error.value for error in page.error] == [
         "big\\.wav is 0\\.6 MB; the limit is 0\\.5 MB\\."
     ]
+
+
+def test_a_file_that_was_refused_is_counted_once_however_often_the_page_is_drawn(visited, bark):
+    page = Clip("notes.wav", b"just text").open(visited)
+    for _ in range(3):
+        page.run()
+        assert "is not a sound file" in page.error[0].value
+    page.file_uploader(key="upload").upload(bark.name, bark.data).run()
+    assert not page.error
+    page.file_uploader(key="upload").upload("more.ogg", bark.data).run()
+    assert "Visitors can try 2 clips an hour" in page.error[0].value
+
+
+def test_a_file_that_was_refused_is_read_again_under_other_limits(visited, sign_in, bark):
+    big = wav_of_zeros(600_000)
+    page = Clip("big.wav", big).open(visited)
+    assert "the limit is 0\\.5 MB" in page.error[0].value
+    sign_in("bob")
+    page.run()
+    assert not page.error
+
+
+def test_the_limit_of_samples_holds_for_visitors_too(visited, bark, monkeypatch):
+    monkeypatch.setenv("EARMARK_MAX_SAMPLES", "0.01")
+    page = bark.open(visited)
+    assert "has too many samples" in page.error[0].value
+    assert "the limit is 0\\.01 million samples" in page.error[0].value
+
+
+def test_work_that_takes_too_long_is_given_up_with_one_sentence_and_the_page_goes_on(
+    visited, bark, monkeypatch, caplog
+):
+    monkeypatch.setenv("EARMARK_MAX_WORK_SECONDS", "0.000001")
+    caplog.set_level("INFO", logger="app")
+    page = bark.open(visited)
+    for _ in range(2):
+        (error,) = page.error
+        assert "bark\\.ogg takes too long" in error.value
+        page.run()
+    assert page.file_uploader(key="upload")
+    assert caplog.text.count("analyse stopped") == 1
+    assert "reason=WorkTooLong" in caplog.text
 
 
 def test_somebody_signed_in_has_neither_limit(visited, sign_in, bark):

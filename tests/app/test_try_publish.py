@@ -5,12 +5,14 @@ import io
 import logging
 import os
 import threading
+from contextlib import suppress
 
 import numpy as np
 import pytest
 import soundfile
 
 from app import services
+from app.analysis_queue import Requester
 from app.clips import OutgoingSound
 from app.drafts import Draft
 from app.routes import temporary_media_url
@@ -485,7 +487,7 @@ def test_a_publication_under_way_does_not_use_the_next_persons_sign_in(
     fill(page, tones)
     bob_has_come = threading.Event()
     for _ in range(os.cpu_count() or 1):  # so that the publication waits until bob is there
-        hold(services.analysis_slots(), bob_has_come)
+        hold(services.analysis_queue(), bob_has_come)
     publish_button(page).click().run()
     sending = page.session_state[f"sending-{tones.sha}"]
     sign_in("bob")
@@ -495,17 +497,44 @@ def test_a_publication_under_way_does_not_use_the_next_persons_sign_in(
     assert on_freesound(freesound_server) == []
 
 
-def hold(slots, until):
+def hold(queue, until):
     """Occupy a slot, from now on."""
     taken = threading.Event()
 
     def work():
-        with slots.slot(lambda waiting: None):
+        with queue.turn(Requester("others", "carol"), lambda place: None):
             taken.set()
             until.wait(60)
 
     threading.Thread(target=work, daemon=True).start()
     assert taken.wait(10)
+
+
+def test_a_part_is_cut_in_its_turn_like_every_other_work_on_clips(connected, alice, tones):
+    page = tones.open(connected)
+    queue, others_are_done = services.analysis_queue(), threading.Event()
+    for _ in range(os.cpu_count() or 1):
+        hold(queue, others_are_done)
+    cutting = threading.Thread(target=choose_part, args=(page, tones, [0.25, 1.5]))
+    cutting.start()
+    while place_of_the_next(queue) == 1:
+        assert cutting.is_alive(), "it was cut while others had all slots"
+    others_are_done.set()
+    cutting.join(60)
+    assert "0.25 s to 1.50 s" in shown(page)
+
+
+def place_of_the_next(queue) -> int:
+    """Return the place in the queue of somebody who comes and goes."""
+    places = []
+
+    def leave(place):
+        places.append(place)
+        raise InterruptedError
+
+    with suppress(InterruptedError), queue.turn(Requester("others", "dave"), leave):
+        pytest.fail("there was a slot")
+    return places[0]
 
 
 # Coming back

@@ -88,6 +88,14 @@ def test_command_line_job_and_resolver_agree_on_the_model_after_an_upgrade(proce
     assert {state.model for state in workspace.sounds.all()} == {active}
 
 
+def test_a_file_whose_name_is_not_utf_8_is_tagged(process, examples, tmp_path):
+    path = tmp_path / "caf\udce9.ogg"
+    path.write_bytes((examples / "sneeze.ogg").read_bytes())
+    result = process("core", "tag", "--csv", path, PYTHONIOENCODING="utf-8:strict")
+    assert result.returncode == 0, result.stderr
+    assert "caf\\udce9.ogg,3.50,1,human," in result.stdout
+
+
 def test_without_a_workspace_tag_uses_the_default_model_and_makes_none(earmark, tmp_path):
     assert earmark("tag", "--json", RAIN).returncode == 0
     assert not (tmp_path / "w").exists()

@@ -2,6 +2,7 @@ import re
 
 import pytest
 
+from core.audio.types import SAMPLES_PER_SECOND, AudioLimits
 from core.settings import (
     EXAMPLE_SOUNDS,
     Settings,
@@ -186,6 +187,16 @@ def test_the_example_of_a_secrets_file_names_settings_that_exist(monkeypatch, tm
     monkeypatch.setenv("EARMARK_SECRETS_FILE", str(file))
     assert read_settings().hopsworks_host
     assert unknown_settings() == []
+
+
+def test_the_limit_of_samples_is_in_millions_and_follows_the_longest_sound_where_it_is_not_set(
+    monkeypatch,
+):
+    assert AudioLimits.from_settings(read_settings()) == AudioLimits()
+    monkeypatch.setenv("EARMARK_MAX_SECONDS", "7200")
+    assert AudioLimits.from_settings(read_settings()).samples == 7200 * SAMPLES_PER_SECOND
+    monkeypatch.setenv("EARMARK_MAX_SAMPLES", "2.5")
+    assert AudioLimits.from_settings(read_settings()).samples == 2_500_000
 
 
 def test_settings_load_nothing_heavy():

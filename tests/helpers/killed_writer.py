@@ -10,7 +10,7 @@ import os
 import signal
 import sqlite3
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,11 @@ import sqlalchemy as sql
 from core.events.types import Event, Media, PredictedEvent, RolledOut, new_event
 from core.model import bundle
 from core.storage.active_model import active_version
+from core.storage.folder import DATABASE_NAME
 from core.storage.local import open_local_workspace
 from core.storage.runs import Run
-from core.storage.workspace import DATABASE_NAME
+from core.storage.sidecars import Sidecar
+from core.storage.workspace import Workspace
 from tests.helpers.events import V1, predicted, reviewed
 
 FILE_EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "sqlite3.connect")
@@ -40,6 +42,7 @@ def write(folder: Path, acknowledge: Callable[[Event], object]) -> None:
         prediction = predicted(number, media=media)
         workspace.events.append([prediction], once_per_model=True)
         acknowledge(prediction)
+    write_batch(workspace, (3, 4), acknowledge)
     workspace.runs.record(Run(run_id="r", started="now", source="test", model=V1, actor="job"))
     history = workspace.events.of_sound("freesound:1")
     review = reviewed(history, ["dog", f"howl-{len(history)}"])
@@ -49,6 +52,22 @@ def write(folder: Path, acknowledge: Callable[[Event], object]) -> None:
     rollout = new_event(RolledOut(model=model, reason="test"), None, "ada")
     workspace.events.append([rollout])
     acknowledge(rollout)
+
+
+def write_batch(
+    workspace: Workspace, numbers: Sequence[int], acknowledge: Callable[[Event], object]
+) -> None:
+    """Write the files of several sounds together, then their events."""
+    names = workspace.media.put_all([(f"sound {number}".encode(), "ogg") for number in numbers])
+    arrays = {"times": np.zeros((1, 2))}
+    workspace.sidecars.put_all([Sidecar(f"freesound:{number}", V1, arrays) for number in numbers])
+    predictions = [
+        predicted(number, media=Media(audio=name))
+        for number, name in zip(numbers, names, strict=True)
+    ]
+    workspace.events.append(predictions, once_per_model=True)
+    for prediction in predictions:
+        acknowledge(prediction)
 
 
 def die_before(step: int, folder: Path) -> None:
@@ -102,6 +121,8 @@ def examine(folder: Path, acknowledged: list[str]) -> list[str]:
             continue
         if workspace.media.path(event.payload.media.audio) is None:
             wrong.append(f"no media for {event.sound_id}")
+        if workspace.sidecars.get(event.sound_id, event.payload.model) is None:
+            wrong.append(f"no sidecar of {event.sound_id}")
     active = active_version(workspace)
     if active:
         bundle.load(workspace.models.fetch(active)).network()
@@ -118,7 +139,7 @@ def examine_second_run(folder: Path) -> list[str]:
     workspace = open_local_workspace(folder)
     sounds = list(workspace.sounds.all())
     predictions = [event for event in workspace.events.all() if isinstance(event, PredictedEvent)]
-    complete = len(sounds) == len(predictions) == 2
+    complete = len(sounds) == len(predictions) == 4
     return [] if complete else ["a second run did not complete the first"]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+_REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 ENCODER_BLOCK = 1 << 15  # libvorbis overflows its stack on very long single writes
 
 
@@ -127,13 +128,9 @@ def ogg_claiming(frames: int, subtype: str = "VORBIS") -> bytes:
 
 
 def _ogg_checksum(page: bytes) -> int:
-    """Return CRC-32 with polynomial 0x04c11db7, not reflected (RFC 3533)."""
-    value = 0
-    for byte in page:
-        value ^= byte << 24
-        for _ in range(8):
-            value = (value << 1 ^ 0x04C11DB7 if value & 0x80000000 else value << 1) & 0xFFFFFFFF
-    return value
+    """Return CRC-32 with polynomial 0x04c11db7 from zero, not reflected (RFC 3533)."""
+    reflected = zlib.crc32(page.translate(_REVERSED_BITS), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int(f"{reflected:032b}"[::-1], 2)
 
 
 def aiff_rate(data: bytes, rate_bytes: bytes) -> bytes:
@@ -171,6 +168,26 @@ def id3_tag(content_bytes: int = 60, padding: int = 0) -> bytes:
 def silent_vorbis_bomb(seconds: float) -> bytes:
     """Return silence in 64 channels at 192 kHz: small as a file, large when decoded."""
     return written(np.zeros((round(seconds * 192_000), 64), np.float32), 192_000, "OGG", "VORBIS")
+
+
+def long_vorbis_bomb(seconds: int) -> bytes:
+    """Return the same of any length, its one page of sound repeated: some kB for each second."""
+    short = silent_vorbis_bomb(0.5)
+    start, pages = short.rfind(b"OggS"), 2 * seconds
+    sound = [
+        _ogg_page(short[start:], 2 + n, 96_000 * (n + 1), n == pages - 1) for n in range(pages)
+    ]
+    return short[:start] + b"".join(sound)
+
+
+def _ogg_page(page: bytes, number: int, end: int, is_last: bool) -> bytes:
+    """Return a page under another number, ending at another sample."""
+    changed = bytearray(page)
+    changed[5] = 4 if is_last else 0
+    struct.pack_into("<q", changed, 6, end)
+    struct.pack_into("<II", changed, 18, number, 0)
+    struct.pack_into("<I", changed, 22, _ogg_checksum(bytes(changed)))
+    return bytes(changed)
 
 
 def wav_with_info(texts: dict[bytes, bytes]) -> bytes:

@@ -23,7 +23,8 @@ from core.events.types import (
     new_event,
 )
 from core.model.bundle import Bundle
-from core.model.logmel import log_mel
+from core.model.front_end import network_frames
+from core.model.logmel import COALA
 from core.pipeline.sources import FolderSource
 from core.pipeline.tagging import tag_new_sounds
 from core.storage.local import open_local_workspace
@@ -182,7 +183,7 @@ def test_corrected_sounds_join_the_training_part_with_what_is_known(
     assert subset.known[-1].tolist() == [False, False, True]
     assert subset.known[:-1].all()
     assert subset.recordings[-1] == "7"
-    expected = log_mel(decode(examples / EXAMPLES[0]).samples)
+    expected = network_frames(decode(examples / EXAMPLES[0]).samples, COALA)
     np.testing.assert_allclose(subset.frames.clip(subset.clips[-1]), expected, atol=0.01)
     np.testing.assert_array_equal(subset.frames.clip(old.clips[0]), old.frames.clip(old.clips[0]))
 

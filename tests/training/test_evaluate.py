@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from core.audio.decode import decode
 from core.model import metrics
 from core.model.bundle import Calibration
-from core.model.logmel import log_mel
+from core.model.front_end import network_frames
+from core.model.logmel import COALA
 from core.model.predictor import Predictor
 from training import evaluate
 from training.datasets.clips import Clip, multi_hot
@@ -115,7 +116,7 @@ def test_a_tag_that_validation_does_not_have_gets_finite_numbers_and_the_common_
 
 def single_precision(clips: list[Clip]) -> Frames:
     """The frames as the predictor has them; the training cache is in half precision."""
-    frames = [log_mel(decode(clip.path).samples).T for clip in clips]
+    frames = [network_frames(decode(clip.path).samples, COALA).T for clip in clips]
     return Frames(np.concatenate(frames), np.cumsum([0, *map(len, frames)]))
 
 

@@ -10,6 +10,7 @@ import torch
 
 from core.audio.decode import decode
 from core.model.efficientat import AudioSetNetwork, TagHead
+from core.model.front_end import network_frames
 from core.model.logmel import AUDIOSET
 from core.model.predictor import Predictor
 from training.datasets.audioset import label_tags
@@ -20,7 +21,6 @@ from training.fine_tuning import pipeline
 from training.fine_tuning.body import FineTuning, cut, silent_columns
 from training.fine_tuning.data import (
     Sounds,
-    at_peak,
     clipped,
     few_of_each_recording,
     softened,
@@ -62,9 +62,12 @@ def parts() -> tuple[AudioSetNetwork, TagHead]:
 
 
 def test_sounds_are_brought_to_one_peak():
-    assert np.abs(at_peak(tone(440, 1e-4))).max() == pytest.approx(0.9)
-    assert np.abs(at_peak(tone(440, 40))).max() == pytest.approx(0.9)
-    assert not at_peak(np.zeros(10, np.float32)).any()
+    frames = network_frames(tone(440, 0.9), AUDIOSET)
+
+    np.testing.assert_allclose(network_frames(tone(440, 1e-3), AUDIOSET), frames, atol=0.01)
+    np.testing.assert_allclose(network_frames(tone(440, 40), AUDIOSET), frames, atol=0.01)
+    silence = network_frames(np.zeros(1000, np.float32), AUDIOSET)
+    np.testing.assert_allclose(silence, AUDIOSET.floor, rtol=1e-6)
 
 
 def test_soft_copies_have_steps_and_clipped_ones_flat_tops():

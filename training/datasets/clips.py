@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from core.audio.decode import decode
-from core.model.logmel import COALA, LogMelSpec, log_mel
+from core.model.front_end import network_frames
+from core.model.logmel import COALA, LogMelSpec
 from training.datasets.types import (
     SUBSETS,
     Frames,
@@ -204,7 +205,7 @@ def _compute_frames(clips: Sequence[Clip], path: Path, spec: LogMelSpec) -> None
     """Write the log-mels of all clips to `path`."""
 
     def compute(clip: Clip) -> NDArray[np.float32]:
-        return log_mel(decode(clip.path, rate=spec.rate).samples, spec)
+        return network_frames(decode(clip.path, rate=spec.rate).samples, spec)
 
     # Decoding, resampling and Fourier transforms release the interpreter lock.
     with ThreadPoolExecutor(os.cpu_count()) as threads:

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from core.events.fold import SoundState
 from core.model import bundle
+from core.storage.folder import has_workspace
 from core.storage.local import open_local_workspace
-from core.storage.workspace import Workspace, has_workspace
+from core.storage.workspace import Workspace
 from core.tags import display_tags
 from training.datasets.clips import Clip, load_frames
 from training.datasets.types import Labels, Subset, trained_facts

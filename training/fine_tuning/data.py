@@ -1,6 +1,6 @@
 """Sounds that the fine-tuning learns from: clips with our tags, others with tags that are sure.
 
-Every sound is brought to one peak level before the front-end. Copies of it are what recordings at a
+The front-end brings every sound to one peak level. Copies of it are what recordings at a
 wrong level are: rounded to 16 bits when it was 40 dB softer, and clipped when it was 20 dB louder.
 """
 
@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 
 from core.audio.decode import decode
 from core.model.bundle import Scaler
-from core.model.logmel import AUDIOSET, log_mel
+from core.model.front_end import network_frames
+from core.model.logmel import AUDIOSET
 from training.datasets.audioset import LabelTags, label_tags
 from training.datasets.clips import Clip, multi_hot
 from training.datasets.types import Frames, Labels
 
-PEAK = 0.9
-"""Of full scale, before the front-end."""
 SOFT_PEAK = 0.01
 """-40 dB: the peak at which the soft copies were rounded."""
 CLIPPED_PEAK = 10.0
@@ -143,7 +142,7 @@ def split_off(
     return np.flatnonzero(~is_held), np.flatnonzero(is_held)
 
 
-def at_peak(samples: NDArray[np.float32], peak: float = PEAK) -> NDArray[np.float32]:
+def at_peak(samples: NDArray[np.float32], peak: float) -> NDArray[np.float32]:
     """Return a sound whose loudest sample has this size; silence stays silent."""
     loudest = float(np.abs(samples).max(initial=0))
     return samples * np.float32(peak / loudest) if loudest else samples
@@ -160,8 +159,13 @@ def clipped(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     return at_peak(samples, CLIPPED_PEAK).clip(-1, 1)
 
 
+def unchanged(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a sound as it is."""
+    return samples
+
+
 CHANGES: tuple[Callable[[NDArray[np.float32]], NDArray[np.float32]], ...] = (
-    at_peak,
+    unchanged,
     softened,
     clipped,
 )
@@ -174,7 +178,7 @@ def _load_frames(
     change: Callable[[NDArray[np.float32]], NDArray[np.float32]],
 ) -> Frames:
     """Return log-mels of copies of clips, kept under a name that depends on the files."""
-    levels = (PEAK, SOFT_PEAK, CLIPPED_PEAK)
+    levels = (SOFT_PEAK, CLIPPED_PEAK)
     key = hashlib.sha256(repr((AUDIOSET, levels, change.__name__)).encode())
     for clip in clips:
         facts = clip.path.stat()
@@ -182,7 +186,7 @@ def _load_frames(
     path = cache / f"fine-tuning-{key.hexdigest()[:16]}.npz"
     if not path.exists():
         sounds = (change(decode(clip.path, rate=AUDIOSET.rate).samples) for clip in clips)
-        frames = Frames.joined([log_mel(at_peak(sound), AUDIOSET) for sound in sounds])
+        frames = Frames.joined([network_frames(sound, AUDIOSET) for sound in sounds])
         cache.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial.npz")
         np.savez(partial, data=frames.data, offsets=frames.offsets)

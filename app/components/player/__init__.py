@@ -16,6 +16,8 @@ from core.model.logmel import COALA, band_centres_hz
 
 _COMPONENT = register(Path(__file__).parent)
 AXIS_HZ = (500, 2000, 8000)
+MAX_STOPS = 400
+"""Colours of a row's strip; a long sound has thousands of frames."""
 Floats = NDArray[np.floating]
 
 
@@ -43,8 +45,9 @@ def player(
         facts: A line below the title, shown as text.
         seconds: The sound's length.
         suggestions: A row each.
-        times: Start and end of each window in seconds, [windows, 2]; None where unknown.
-        levels: Probability of each suggestion per window, [windows, suggestions].
+        times: Start and end of each frame in seconds, [frames, 2]; None where unknown. Frames are
+            the network's, or windows that overlap.
+        levels: Probability of each suggestion per frame, [frames, suggestions].
         selectable: Let the person select a part with two handles.
         selection: The part that the handles start with. With another one, or another sound under
             the same `key`, they start anew.
@@ -62,12 +65,12 @@ def player(
         "rows": _rows(suggestions, times, levels, seconds),
     }
     if not selectable or seconds <= MIN_PART_S:
-        _COMPONENT(key=key, data=data)
+        _COMPONENT(key=key, data=(data,))
         return None
     start = checked_part(selection, seconds)
     current = _selected(key, audio_url, start, seconds)
     data["selectable"] = {"start": start, "current": current, "shortest": MIN_PART_S}
-    _COMPONENT(key=key, data=data, on_selection_change=lambda: None)
+    _COMPONENT(key=key, data=(data,), on_selection_change=lambda: None)
     return current
 
 
@@ -98,16 +101,32 @@ def levels_over_time(
         suggestions: The tags that are shown.
 
     Returns:
-        (None, None) where the arrays do not fit.
+        (None, None) where the arrays do not fit: others may have written them.
     """
     if arrays is None or not {"times", "activations"} <= arrays.keys():
         return None, None
     columns = {tag: column for column, tag in enumerate(vocabulary)}
     tags, activations = [suggestion.tag for suggestion in suggestions], arrays["activations"]
-    if activations.shape[1] != len(columns) or not set(tags) <= columns.keys():
+    times = arrays["times"].astype(float)
+    count = len(times) if times.ndim == 2 else 0
+    if times.shape != (count, 2) or activations.shape != (count, len(columns)):
         return None, None
-    levels = activations[:, [columns[tag] for tag in tags]]
-    return arrays["times"].astype(float), levels.astype(float)
+    if not set(tags) <= columns.keys():
+        return None, None
+    levels = activations[:, [columns[tag] for tag in tags]].astype(float)
+    if not (np.isfinite(times).all() and np.isfinite(levels).all()):
+        return None, None
+    return _joined(times, levels)
+
+
+def _joined(times: Floats, levels: Floats) -> tuple[Floats, Floats]:
+    """Return at most `MAX_STOPS` frames: neighbours of a long sound are joined by their maximum."""
+    if len(times) <= MAX_STOPS:
+        return times, levels
+    joined = -(-len(times) // MAX_STOPS)
+    starts = np.arange(0, len(times), joined)
+    ends = np.minimum(starts + joined, len(times)) - 1
+    return np.stack([times[starts, 0], times[ends, 1]], axis=1), np.maximum.reduceat(levels, starts)
 
 
 def _selected(key: str, audio_url: str, start: Part | None, seconds: float) -> Part | None:
@@ -138,7 +157,7 @@ def _rows(
 
 
 def _stops(times: Floats | None, levels: Floats | None, seconds: float) -> list[list[float]]:
-    """Return [share of the sound, level] for each window."""
+    """Return [share of the sound, level] for each frame."""
     if times is None or levels is None or seconds <= 0:
         return []
     positions = times.mean(axis=1) / seconds

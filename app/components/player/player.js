@@ -307,7 +307,7 @@ class Player {
   }
 }
 
-export default function ({ data, parentElement, setStateValue }) {
+export default function ({ data: [data], parentElement, setStateValue }) {
   if (!players.has(parentElement)) players.set(parentElement, new Player(parentElement))
   const player = players.get(parentElement)
   player.show(data, part => setStateValue("selection", part))

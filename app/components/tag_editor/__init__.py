@@ -54,16 +54,17 @@ def tag_editor(
         begun: Chips from an earlier page, to go on with where nobody has touched these.
     """
     chips = _chips(key, tags if begun is None else begun, version)
+    data = {
+        "version": version,
+        "tags": list(tags),
+        "current": list(chips),
+        "vocabulary": list(vocabulary),
+        "guesses": [[guess.tag, f"{guess.tag} {guess.probability:.0%}"] for guess in guesses],
+        "disabled": disabled,
+    }
     _COMPONENT(
         key=key,
-        data={
-            "version": version,
-            "tags": list(tags),
-            "current": list(chips),
-            "vocabulary": list(vocabulary),
-            "guesses": [[guess.tag, f"{guess.tag} {guess.probability:.0%}"] for guess in guesses],
-            "disabled": disabled,
-        },
+        data=(data,),
         on_edit_change=lambda: None,
     )
     stored = _as_stored(chips, tags)

@@ -134,7 +134,7 @@ class Editor {
   }
 }
 
-export default function ({ data, parentElement, setStateValue }) {
+export default function ({ data: [data], parentElement, setStateValue }) {
   // No clean-up is returned: Streamlit also calls it when two reruns follow each other closely, and what is being typed would be lost.
   if (!editors.has(parentElement)) editors.set(parentElement, new Editor(parentElement))
   editors.get(parentElement).show(data, edit => setStateValue("edit", edit))

@@ -8,7 +8,7 @@ downloaded once is kept in this machine's folder.
 import hashlib
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,8 +19,8 @@ from core.events.types import ModelRef, PredictedEvent, SoundEvent
 from core.storage.hopsworks.client import Project
 from core.storage.hopsworks.errors import NotFound, PermanentError, Unavailable
 from core.storage.hopsworks.shared_folder import SharedFolder
-from core.storage.media import LocalMedia, is_media_name, write_file
-from core.storage.sidecars import Arrays, LocalSidecars
+from core.storage.media import LocalMedia, is_media_name, write_files
+from core.storage.sidecars import Arrays, LocalSidecars, Sidecar, encode_arrays
 
 KEPT_FOLDER = "media/kept"
 NAME = re.compile(r"([0-9a-f]{64})(-\d+)?\.(ogg|webp)|.+\.([0-9a-f]{16})(-\d+)?\.safetensors")
@@ -40,14 +40,21 @@ class SharedFiles:
         """Folder of new media: that of the run in this process, if there is one."""
         self._listed_at = self._failed_at = float("-inf")
 
-    def enqueue(self, name: str, *, body: bytes | None = None) -> None:
-        """Put a medium of this machine's folder, or `body` under that name, into the outbox."""
-        shared = self._shared
-        if all(folder != self.upload_folder for folder, _ in shared.state.media(name)):
-            path, medium = f"{self.upload_folder}/{name}", name if body is None else None
-            with shared.database.writing() as connection:
-                shared.outbox.add(connection, path, body=body, medium=medium)
-            shared.outbox_event.set()
+    def enqueue(self, media: Mapping[str, bytes | None]) -> None:
+        """Put media into the outbox, by name: their bytes, or None for those in this machine's."""
+        shared, folder = self._shared, self.upload_folder
+        new = {
+            name: body
+            for name, body in media.items()
+            if all(known != folder for known, _ in shared.state.media(name))
+        }
+        if not new:
+            return
+        with shared.database.writing() as connection:
+            for name, body in new.items():
+                medium = name if body is None else None
+                shared.outbox.add(connection, f"{folder}/{name}", body=body, medium=medium)
+        shared.outbox_event.set()
 
     def download(self, name_prefix: str) -> bytes | None:
         """Return the file whose name begins so; None if there is none or no connection."""
@@ -147,9 +154,17 @@ class SharedMedia:
         Raises:
             StorageError: The file cannot be written.
         """
-        name = self._local.put(data, suffix)
-        self._files.enqueue(name)
-        return name
+        return self.put_all([(data, suffix)])[0]
+
+    def put_all(self, media: Sequence[tuple[bytes, str]]) -> list[str]:
+        """Keep many media here and put them into the outbox; returns their names.
+
+        Raises:
+            StorageError: A file cannot be written.
+        """
+        names = self._local.put_all(media)
+        self._files.enqueue(dict.fromkeys(names))
+        return names
 
     def path(self, name: str) -> Path | None:
         """Return the file of that name, downloaded where this machine lacks it, or None."""
@@ -157,7 +172,7 @@ class SharedMedia:
         if path is None and is_media_name(name):
             data = self._files.download(_content_hash(name))
             if data is not None:
-                write_file(self._local.file(name), data)
+                write_files([(self._local.file(name), data)])
                 path = self._local.path(name)
         return path
 
@@ -192,11 +207,17 @@ class SharedSidecars:
         Raises:
             StorageError: The file cannot be written.
         """
-        self._local.put(sound_id, model, arrays)
-        data = self._local.file(sound_id, model).read_bytes()
-        content = hashlib.sha256(data).hexdigest()[:16]
-        name = f"{sidecar_prefix(sound_id, model)}{content}.safetensors"
-        self._files.enqueue(name, body=data)
+        self.put_all([Sidecar(sound_id, model, arrays)])
+
+    def put_all(self, sidecars: Sequence[Sidecar]) -> None:
+        """Keep many here and put them into the outbox.
+
+        Raises:
+            StorageError: A file cannot be written.
+        """
+        self._local.put_all(sidecars)
+        encoded = ((sidecar, encode_arrays(sidecar.arrays)) for sidecar in sidecars)
+        self._files.enqueue({_sidecar_name(sidecar, data): data for sidecar, data in encoded})
 
     def get(self, sound_id: str, model: ModelRef) -> dict[str, NDArray[np.generic]] | None:
         """Return the arrays, downloaded where this machine lacks them, or None."""
@@ -204,7 +225,7 @@ class SharedSidecars:
         if arrays is None:
             data = self._files.download(sidecar_prefix(sound_id, model))
             if data is not None:
-                write_file(self._local.file(sound_id, model), data)
+                write_files([(self._local.file(sound_id, model), data)])
                 arrays = self._local.get(sound_id, model)
         return arrays
 
@@ -227,6 +248,12 @@ def sidecar_prefix(sound_id: str, model: ModelRef) -> str:
     """Return how the name of a sidecar begins."""
     kind, _, number = sound_id.partition(":")
     return f"{kind}-{number[:MAX_SOUND_ID_DIGITS]}.{model.name}-{model.version}."
+
+
+def _sidecar_name(sidecar: Sidecar, data: bytes) -> str:
+    """Return a sidecar's name, which ends in its content's hash."""
+    content = hashlib.sha256(data).hexdigest()[:16]
+    return f"{sidecar_prefix(sidecar.sound_id, sidecar.model)}{content}.safetensors"
 
 
 def media_prefixes(history: Iterable[SoundEvent]) -> Iterator[str]:

@@ -201,11 +201,18 @@ class Puller:
         for path in self._shared.state.unseen(paths):
             try:
                 run = run_from_json(project.read_file(self._shared.path(path)))
+                _check_time(run.started)
             except (ValueError, NotFound):
                 continue
             with self._shared.database.writing() as connection:
                 self._runs.write(connection, run)
                 self._shared.state.mark_seen(connection, [path])
+
+
+def _check_time(text: str) -> None:
+    """Raise `ValueError` for a text that is no time with a zone, with which pages could compute."""
+    if datetime.fromisoformat(text).tzinfo is None:
+        raise ValueError(f"{text} names no time zone")
 
 
 def _parse(lines: Sequence[str]) -> tuple[list[Event], int]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from core.settings import Settings
 from core.storage.errors import StorageError
+from core.storage.folder import has_workspace
 from core.storage.hopsworks.client import Account, connect
 from core.storage.hopsworks.ephemeral import ephemeral_warning
 from core.storage.hopsworks.events import SharedEvents
@@ -14,7 +15,7 @@ from core.storage.hopsworks.shared_folder import SharedFolder
 from core.storage.hopsworks.sync import HopsworksSync
 from core.storage.local import open_stores
 from core.storage.sync import SyncStatus
-from core.storage.workspace import Workspace, has_workspace
+from core.storage.workspace import Workspace
 
 
 def open_shared_workspace(

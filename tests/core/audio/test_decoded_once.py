@@ -1,11 +1,15 @@
 """A file is decoded once per use, whatever is made of it."""
 
+import itertools
+
 import av
 import pytest
 import soundfile
 
 from core.audio.decode import decode
+from core.audio.libsndfile import BLOCK_SAMPLES
 from core.audio.trim import trim
+from core.work import WorkStopped
 from tests.helpers.sound_files import encoded, tone, written
 
 SECONDS, RATE = 3, 44_100
@@ -75,3 +79,34 @@ def test_trimming_plain_samples_reads_only_the_part(kind, decoded_frames):
     trim(FILES[kind], f"a.{kind}", 1, 2)
 
     assert decoded_frames.count == RATE
+
+
+@pytest.mark.parametrize("kind", ["wav", "ogg", "m4a"])
+def test_decoding_stops_where_the_checkpoint_says_so(kind, decoded_frames):
+    calls = iter([None, WorkStopped("given up")])
+
+    def checkpoint() -> None:
+        if error := next(calls):
+            raise error
+
+    with pytest.raises(WorkStopped, match="given up"):
+        decode(FILES[kind], with_preview=True, checkpoint=checkpoint)
+
+    assert 0 < decoded_frames.count < SECONDS * RATE
+
+
+@pytest.mark.parametrize("channels", [1, 64])
+def test_no_stretch_between_two_checkpoints_is_long(channels, decoded_frames):
+    samples_before = [0]
+    sound = written(
+        tone(seconds=1, rate=192_000, channels=channels),
+        192_000,
+        "FLAC" if channels == 1 else "WAV",
+        "PCM_16",
+    )
+
+    decode(sound, checkpoint=lambda: samples_before.append(decoded_frames.count * channels))
+
+    steps = [after - before for before, after in itertools.pairwise(samples_before)]
+    assert max(steps) <= BLOCK_SAMPLES
+    assert sum(steps) == 192_000 * channels

@@ -4,13 +4,16 @@ import struct
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
 
+from benchmarks.fuzz_kinds import with_ogg_checksums
 from core.audio.decode import decode
 from core.audio.errors import NotAudio, TooLong, TooManySamples, TruncatedAudio
 from core.audio.trim import trim
@@ -37,7 +40,10 @@ ADTS = encoded(SOUND, 44_100, "adts", "aac")
 STEREO_VORBIS = written(tone(seconds=SECONDS, rate=48_000, channels=2), 48_000, "OGG", "VORBIS")
 LAME = encoded(SOUND, 44_100, "mp3", "libmp3lame")
 XING_FRAMES = max(LAME.find(b"Xing"), LAME.find(b"Info")) + 8
+RF64 = written(SOUND, container="RF64")
+M4A = encoded(SOUND)
 MP3_IN_WAV = encoded(SOUND, 44_100, "wav", "libmp3lame")
+PICTURE = b"\xff\xd8\xff\xe0" + np.random.default_rng(6).bytes(20_000)
 JUNK = np.random.default_rng(5).bytes(3000)
 
 
@@ -56,6 +62,95 @@ def xing_of(share: float) -> bytes:
     """Return an MP3 whose length header counts a share of its frames."""
     frames = struct.unpack_from(">I", LAME, XING_FRAMES)[0]
     return with_number(LAME, XING_FRAMES, ">I", int(share * frames))
+
+
+def swapped(data: bytes, old: bytes, new: bytes) -> bytes:
+    """Return a file with its first `old` replaced."""
+    assert old in data
+    return data.replace(old, new, 1)
+
+
+def vbri_of(data: bytes) -> bytes:
+    """Return an MP3 whose length header is Fraunhofer's."""
+    frames, size = struct.unpack_from(">II", data, XING_FRAMES)
+    start = XING_FRAMES - 8
+    header = b"VBRI" + struct.pack(">HHHIIHHHH", 1, 0, 80, size, frames, 0, 1, 2, 1)
+    return data[:start] + header + data[start + len(header) :]
+
+
+def tag_of_size(size: int) -> bytes:
+    """Return an ID3 tag of 109 bytes that states another size."""
+    return b"ID3\3\0\0" + bytes(
+        [size >> 21, size >> 14 & 127, size >> 7 & 127, size & 127, *[0] * 99]
+    )
+
+
+def flac_picture() -> bytes:
+    """Return a metadata block with a picture (RFC 9639, 8.8)."""
+    head = struct.pack(">II", 3, 10) + b"image/jpeg" + bytes(20)
+    body = head + struct.pack(">I", len(PICTURE)) + PICTURE
+    return b"\6" + len(body).to_bytes(3, "big") + body
+
+
+def ogg_skeleton(data: bytes) -> bytes:
+    """Return an Ogg file with a stream that describes the other (Ogg Skeleton)."""
+    serial, second = 777, data.index(b"OggS", 4)
+    head = b"fishead\0" + struct.pack("<HHqqqq", 3, 0, 0, 1000, 0, 1000) + bytes(20)
+    first = b"OggS\0\2" + struct.pack("<qIII", 0, serial, 0, 0) + bytes([1, len(head)]) + head
+    last = b"OggS\0\4" + struct.pack("<qIII", 0, serial, 1, 0) + bytes([1, 0])
+    return with_ogg_checksums(first + data[:second] + last + data[second:])
+
+
+def ogg_from(data: bytes, granule: int) -> bytes:
+    """Return an Ogg file whose positions begin later, as in a recorded broadcast."""
+    changed, start = bytearray(data), data.find(b"OggS")
+    while start >= 0:
+        position = struct.unpack_from("<q", data, start + 6)[0]
+        if position > 0:
+            struct.pack_into("<q", changed, start + 6, position + granule)
+        start = data.find(b"OggS", start + 4)
+    return with_ogg_checksums(bytes(changed))
+
+
+def ogg_ending_before(data: bytes, samples: int) -> bytes:
+    """Return an Ogg file whose last page ends so many samples before its packets do."""
+    last = data.rfind(b"OggS")
+    end = struct.unpack_from("<q", data, last + 6)[0]
+    return with_ogg_checksums(with_number(data, last + 6, "<q", end - samples))
+
+
+def film(
+    container: str, codec: str, start_s: float = 0, pictures_s: int = 0, second_s: float = 0
+) -> bytes:
+    """Return the sound in a container that may hold more.
+
+    Args:
+        container: FFmpeg's name of it.
+        codec: Of the sound.
+        start_s: The sound's first timestamp.
+        pictures_s: Length of the pictures; none by default.
+        second_s: Length of a second stream of sound; none by default.
+    """
+    out, lengths = BytesIO(), [SECONDS, second_s] if second_s else [SECONDS]
+    with av.open(out, "w", format=container) as file:
+        video = file.add_stream("mpeg4", rate=1) if pictures_s else None
+        if video:
+            video.width = video.height = 32
+            video.pix_fmt = "yuv420p"
+        streams = [file.add_stream(codec, rate=48_000, layout="mono") for _ in lengths]
+        for _ in range(pictures_s):
+            picture = np.zeros((32, 32, 3), np.uint8)
+            file.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        if video:
+            file.mux(video.encode(None))
+        for stream, seconds in zip(streams, lengths, strict=True):
+            planes = np.ascontiguousarray(tone(seconds=seconds, rate=48_000).T)
+            frame = av.AudioFrame.from_ndarray(planes, format="fltp", layout="mono")
+            frame.sample_rate, frame.time_base = 48_000, Fraction(1, 48_000)
+            frame.pts = round(start_s * 48_000)
+            file.mux(stream.encode(frame))
+            file.mux(stream.encode(None))
+    return out.getvalue()
 
 
 MAX_32, MAX_64 = (1 << 32) - 1, (1 << 64) - 1
@@ -84,6 +179,10 @@ KINDS = {
     "piped FLAC behind ID3": (id3_tag() + flac_claiming(0), 1.0),
     "FLAC that states too little": (flac_claiming(20_000), 1.0),
     "FLAC twice": (FLAC + FLAC, 2 * SECONDS),
+    "FLACs of other rates and channels": (
+        FLAC + written(tone(seconds=SECONDS, rate=48_000, channels=2), 48_000, "FLAC"),
+        2 * SECONDS,
+    ),
     "ADTS behind ID3": (id3_tag() + ADTS, SECONDS),
     "ADTS twice": (ADTS + ADTS, 2 * SECONDS),
     "MP3 behind two ID3 tags": (id3_tag() + id3_tag(300) + MP3, SECONDS),
@@ -104,6 +203,69 @@ KINDS = {
     "chained of stereo and mono": (STEREO_VORBIS + VORBIS, 2 * SECONDS),
     "chained of Vorbis and Opus": (VORBIS + OPUS, 2 * SECONDS),
     "3GP": (encoded(tone(seconds=SECONDS, rate=8000), 8000, "3gp", "aac"), SECONDS),
+    "WAV with an odd chunk that is not padded": (
+        WAV[:36] + b"note" + struct.pack("<I", 5) + b"abcde" + WAV[36:],
+        SECONDS,
+    ),
+    "WAV with garbage behind": (WAV + JUNK, SECONDS),
+    "MP3 in WAV of too small a size": (
+        with_number(MP3_IN_WAV, MP3_IN_WAV.index(b"data") + 4, "<I", 4000),
+        SECONDS,
+    ),
+    "RF64 whose ds64 is empty": (RF64[:20] + bytes(24) + RF64[44:], SECONDS),
+    "MP3 behind three ID3 tags": (id3_tag() * 3 + MP3, SECONDS),
+    "MP3 behind a tag with a footer": (
+        b"ID3\4\0\x10\0\0\0\x64" + bytes(100) + b"3DI\4\0\x10\0\0\0\x64" + MP3,
+        SECONDS,
+    ),
+    **{
+        f"MP3 behind a tag that states {size} bytes": (tag_of_size(size) + MP3, SECONDS)
+        for size in (40, 4000, 2_000_000)
+    },
+    "MP3 behind a tag with a picture": (tag_of_size(99 + len(PICTURE)) + PICTURE + MP3, SECONDS),
+    "MP3 behind a picture that the tag does not count": (tag_of_size(99) + PICTURE + MP3, SECONDS),
+    "FLAC with a picture": (FLAC[:42] + flac_picture() + FLAC[42:], SECONDS),
+    "MP3 behind an APE tag": (b"APETAGEX" + bytes(224) + MP3, SECONDS),
+    **{f"MP3 behind {size} bytes": (b"\x55" * size + MP3, SECONDS) for size in (1, 2, 1 << 16)},
+    "MP3 behind many zeros": (bytes(200_000) + MP3, SECONDS),
+    "MP3 with a VBRI header": (vbri_of(LAME), SECONDS),
+    "MP3s of other rates and channels": (
+        MP3 + written(tone(seconds=SECONDS, rate=22_050, channels=2), 22_050, "MP3"),
+        2 * SECONDS,
+    ),
+    "ADTS behind junk": (JUNK + ADTS, SECONDS),
+    "ADTS behind a byte": (b"\0" + ADTS, SECONDS),
+    "ADTS behind two ID3 tags": (id3_tag() + id3_tag(70, 300) + ADTS, SECONDS),
+    "m4a behind ID3": (id3_tag() + M4A, SECONDS),
+    "QuickTime without its first box": (swapped(M4A, b"ftyp", b"free"), SECONDS),
+    "ALAC": (encoded(SOUND, 44_100, "ipod", "alac"), SECONDS),
+    "FLAC in MP4": (encoded(SOUND, 44_100, "mp4", "flac"), SECONDS),
+    "Vorbis with a skeleton": (ogg_skeleton(VORBIS), SECONDS),
+    "Opus with a skeleton": (ogg_skeleton(OPUS), SECONDS),
+    "Vorbis of a broadcast": (ogg_from(VORBIS, 441_000), SECONDS),
+    "Opus of a broadcast": (ogg_from(OPUS, 480_000), SECONDS),
+    "Opus that ends within a packet": (ogg_ending_before(OPUS, 300), SECONDS),
+    "Ogg FLAC and Vorbis": (encoded(SOUND, 44_100, "ogg", "flac") + VORBIS, 2 * SECONDS),
+    **{
+        f"{container} that begins at 5 s": (film(container, codec, start_s=5), SECONDS)
+        for container, codec in (("webm", "libopus"), ("matroska", "aac"), ("mp4", "aac"))
+    },
+    **{
+        f"{container} with {pictures} s of pictures": (
+            film(container, "aac", pictures_s=pictures),
+            SECONDS,
+        )
+        for container in ("mp4", "matroska", "mov")
+        for pictures in (1, 5)
+    },
+    **{
+        f"{container} with another sound of {seconds} s": (
+            film(container, "aac", second_s=seconds),
+            SECONDS,
+        )
+        for container in ("mp4", "matroska")
+        for seconds in (0.7, 5)
+    },
 }
 kinds = pytest.mark.parametrize(("data", "seconds"), KINDS.values(), ids=KINDS.keys())
 
@@ -119,6 +281,7 @@ def test_the_whole_sound_is_read_and_played(data, seconds):
     played = soundfile.info(BytesIO(recording.preview))
 
     assert recording.seconds == pytest.approx(seconds, abs=0.15)
+    assert recording.facts.note == ""
     assert recording.facts.seconds == pytest.approx(recording.seconds, abs=0.001)
     assert played.duration == pytest.approx(recording.seconds, abs=0.01)
     assert level(recording) == pytest.approx(0.5, rel=0.12)
@@ -138,6 +301,43 @@ def test_the_end_can_be_cut_out(data, seconds):
 
     assert part.facts.seconds == pytest.approx(0.4, abs=0.001)
     assert np.abs(decode(part.data).samples).max() > 0.3
+
+
+@kinds
+def test_what_a_browser_gets_to_play_is_as_long_for_another_decoder(data, seconds):
+    recording = decode(data, with_preview=True)
+
+    with av.open(BytesIO(recording.preview), format="ogg") as preview:
+        played = sum(frame.samples / frame.sample_rate for frame in preview.decode(audio=0))
+
+    assert played == pytest.approx(recording.seconds, abs=0.05)
+
+
+def without_pages(data: bytes, pages: int) -> bytes:
+    """Return an Ogg file without some pages in the middle."""
+    starts = [at for at in range(len(data)) if data.startswith(b"OggS", at)]
+    middle = len(starts) // 2
+    return data[: starts[middle]] + data[starts[middle + pages] :]
+
+
+NOISE = np.random.default_rng(1).normal(0, 0.1, (600_000, 1))
+IN_PART = {
+    "WAV twice": WAV + WAV,
+    "AIFF twice": written(SOUND, container="AIFF") * 2,
+    "WAV and FLAC": WAV + FLAC,
+    "MP3 with a hole": LAME[:8000] + bytes(3000) + LAME[8000:],
+    "MP3 without some bytes": LAME[:8000] + LAME[8300:],
+    "Vorbis without some pages": without_pages(written(NOISE, 44_100, "OGG", "VORBIS"), 2),
+}
+
+
+@pytest.mark.parametrize("data", IN_PART.values(), ids=IN_PART.keys())
+def test_what_is_read_in_part_is_played_in_part_and_says_so(data):
+    recording = decode(data, with_preview=True)
+
+    assert recording.facts.note
+    played = soundfile.info(BytesIO(recording.preview)).duration
+    assert played == pytest.approx(recording.seconds, abs=0.03)
 
 
 def test_all_links_together_keep_the_limit():

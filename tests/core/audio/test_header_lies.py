@@ -27,11 +27,22 @@ FILES = {
     "MP3 in WAV": encoded(SOUND, RATE, "wav", "libmp3lame"),
     "ADTS": encoded(SOUND, RATE, "adts", "aac"),
     "m4a": encoded(SOUND, RATE, "ipod", "aac"),
+    "Opus": written(tone(seconds=0.5, rate=48_000), 48_000, "OGG", "OPUS"),
+    "Ogg FLAC": encoded(SOUND, RATE, "ogg", "flac"),
+    "MP2": encoded(SOUND, RATE, "mp2", "mp2"),
+    "3GP": encoded(SOUND, RATE, "3gp", "aac"),
+    "ALAC": encoded(SOUND, RATE, "ipod", "alac"),
+    "WavPack": encoded(SOUND, RATE, "wv", "wavpack"),
+    "WebM": encoded(tone(seconds=0.5, rate=48_000), 48_000, "webm", "libopus"),
+    "Matroska": encoded(SOUND, RATE, "matroska", "pcm_s16le"),
 }
 HEADER_BYTES = 160
 MAX_CPU_S = 5.0
-MAX_FRAMES = 5 * 2 * SOUND.size
-"""Bits of a compressed frame's header change how many samples it decodes to, not without end."""
+MAX_FRAMES = 5 * 2 * 3 * SOUND.size
+"""Of the longest, at 48 kHz.
+
+Bits of a compressed frame's header change how many samples it decodes to, not without end.
+"""
 
 
 @pytest.mark.parametrize("data", FILES.values(), ids=FILES.keys())
@@ -50,7 +61,7 @@ MAX_FRAMES = 5 * 2 * SOUND.size
         max_size=3,
     )
 )
-@settings(deadline=None, max_examples=120, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=80, suppress_health_check=list(HealthCheck))
 def test_a_changed_header_is_refused_or_the_sound_is_as_long_as_its_samples(data, changes):
     changed = bytearray(data)
     for at, put in changes:
@@ -68,5 +79,5 @@ def test_a_changed_header_is_refused_or_the_sound_is_as_long_as_its_samples(data
         assert recording.seconds == pytest.approx(facts.seconds, abs=2 / recording.rate)
         assert facts.seconds * facts.rate <= MAX_FRAMES
         played = soundfile.info(BytesIO(recording.preview)).duration
-        assert played == pytest.approx(facts.seconds, abs=0.11)
+        assert played == pytest.approx(facts.seconds, abs=0.03)
         assert np.isfinite(recording.samples).all()

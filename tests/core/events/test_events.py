@@ -1,6 +1,8 @@
 import itertools
+import json
 import random
 from datetime import UTC, datetime, timedelta
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +12,6 @@ from core.events.errors import InvalidEvent
 from core.events.fold import fold, review, superseded_decisions, undo
 from core.events.formats import from_prototype_format, parse_lines, to_prototype_format
 from core.events.types import (
-    KINDS,
     Event,
     Imported,
     Media,
@@ -60,6 +61,13 @@ def test_an_untouched_sound_has_the_suggestions_above_their_threshold():
 
 def test_no_tag_above_its_threshold_is_a_valid_answer():
     assert fold([prediction(unsure=("dog", "cat"))]).tags == ()
+
+
+def test_a_long_sound_has_every_tag_that_reaches_its_threshold():
+    sure = ("dog", "bark", "rain", "thunder", "train", "bell", "wind")
+    state = fold([prediction(*sure, unsure=("cat", "siren"))])
+    assert state.tags == sure
+    assert [suggestion.tag for suggestion in state.suggestions] == list(sure)
 
 
 def test_adding_a_tag_to_an_untouched_sound_drops_none():
@@ -431,7 +439,8 @@ def test_the_class_of_the_payload_decides_the_kind_of_a_new_event():
         "imported": Imported(tags=()),
         "withdrawn": Withdrawn(reason="gone"),
     }
-    assert set(KINDS) == {*payloads, "rolled_out"}
+    kinds = {get_args(event.model_fields["kind"].annotation)[0] for event in get_args(Event)}
+    assert kinds == {*payloads, "rolled_out"}
     for kind, payload in payloads.items():
         event = new_event(payload, SOUND, "ada")
         assert event.kind == kind
@@ -460,3 +469,31 @@ def test_lines_that_are_no_events_are_named_by_their_number():
     assert parsed.events == events
     assert [number for number, _ in parsed.refused] == [2, 3, 5]
     assert all(reason.startswith("Not a valid event: ") for _, reason in parsed.refused)
+
+
+# The metadata of a sound
+
+
+def test_fields_that_version_0_1_did_not_write_are_left_out_where_they_are_empty():
+    old = prediction("dog").to_json()
+    assert "note" not in old
+    assert "is_explicit" not in old
+    assert parse_event(old).payload.sound.note == ""
+
+
+def test_fields_that_came_later_are_kept_and_read_again():
+    later = {
+        "note": "Channel 1 was used alone.",
+        "is_explicit": True,
+        "pack": "Rain",
+        "geotag": "41.4 2.19",
+        "avg_rating": 4.5,
+        "num_ratings": 12,
+    }
+    first = prediction("dog")
+    sound = first.payload.sound.model_copy(update=later)
+    event = new_event(first.payload.model_copy(update={"sound": sound}), SOUND, "job")
+    line = event.to_json()
+    assert parse_event(line) == event
+    assert parse_event(line).to_json() == line
+    assert later.items() <= json.loads(line)["payload"]["sound"].items()

@@ -1,15 +1,11 @@
-"""Listing the newest sounds, over real HTTP; and cleaning texts, without it."""
-
-import unicodedata
+"""Listing the newest sounds, over real HTTP."""
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from core.freesound.client import FreesoundClient
 from core.freesound.errors import NotAllowed
-from core.freesound.feed import MAX_TEXT_LENGTH, ListingGap, clean_text, newest_rows
+from core.freesound.feed import ListingGap, newest_rows
 from core.freesound.rate_limit import Budget, Limits
 from core.freesound.types import FreesoundSound
 
@@ -94,37 +90,3 @@ def test_an_error_comes_when_the_list_is_read(client):
     rows = newest_rows(client)
     with pytest.raises(NotAllowed):
         next(rows)
-
-
-@pytest.mark.parametrize(
-    ("text", "clean"),
-    [
-        ("Rain <b>roof</b>", "Rain <b>roof</b>"),
-        ("two\nlines\tand a tab", "two\nlines\tand a tab"),
-        ("half \ud83d\x1b[2J", "half ? [2J"),
-        ("a\rb\x00c\x9fd", "a b c d"),
-        ("x" * 300, "x" * 200),
-    ],
-)
-def test_texts_are_cleaned(text, clean):
-    assert clean_text(text) == clean
-
-
-@settings(max_examples=1000, deadline=None)
-@given(
-    st.text(
-        st.characters(codec=None) | st.sampled_from("\x1b\x00\ud83d\udc00\r\x9b"), max_size=300
-    ),
-    st.integers(0, 400),
-)
-def test_whatever_an_uploader_wrote_can_be_stored_and_printed(text, max_length):
-    clean = clean_text(text, max_length)
-    assert clean.encode("utf-8").decode("utf-8") == clean
-    assert len(clean) == min(len(text), max_length)
-    controls = {character for character in clean if unicodedata.category(character) == "Cc"}
-    assert controls <= {"\n", "\t"}
-    assert clean_text(clean, max_length) == clean
-
-
-def test_texts_are_cut_to_a_length_that_people_read():
-    assert len(clean_text("y" * 10**6)) == MAX_TEXT_LENGTH

@@ -168,6 +168,14 @@ def test_a_wrong_client_secret_is_the_operators_matter(build):
             ServerTrouble,
         ),
         ({"status": 200, "body": "[]", "content_type": "application/json"}, ServerTrouble),
+        (
+            {"status": 200, "body": "[" * 100_000, "content_type": "application/json"},
+            ServerTrouble,
+        ),
+        (
+            {"status": 200, "body": '{"access_token": "\\ud800", "refresh_token": "a"}'},
+            ServerTrouble,
+        ),
         ({"drop": "before"}, Unreachable),
         ({"drop": "after"}, Unreachable),
     ],

@@ -17,8 +17,9 @@ from core.model.conversion import converted_path, load_network
 from core.model.errors import IncompleteBundle, InvalidBundle
 from core.model.export import check_parity, to_onnx
 from core.model.inference import ClipScores, open_network
-from core.model.networks import build
+from core.model.networks import EarmarkCNN, WindowScores, build
 from core.model.predictor import Predictor
+from core.model.windows import column_windows
 from tests.helpers.small_bundle import DESCRIPTION, TAGS, saved, tiny_network, with_batch_statistics
 from tests.helpers.source_tree import ROOT
 
@@ -35,6 +36,7 @@ import resource, sys
 import numpy as np
 from core.audio.types import AudioFacts, Recording
 from core.model.predictor import Predictor
+from core.model.windows import column_windows
 def recording(seconds):
     samples = np.random.default_rng(0).normal(0, 0.1, seconds * 22_000).astype(np.float32)
     return Recording("a.wav", AudioFacts("WAV", 22_000, 1, seconds), samples, 22_000)
@@ -52,6 +54,7 @@ sys.modules["torch"] = None
 from pathlib import Path
 from core.errors import EarmarkError
 from core.model.predictor import Predictor
+from core.model.windows import column_windows
 try:
     Predictor.from_folder(Path(sys.argv[1]))
     print("loaded")
@@ -73,9 +76,13 @@ def clip(frames: int, seed: int = 0) -> np.ndarray:
 
 
 @torch.inference_mode()
-def torch_scores(bundle: Bundle, clips: list[np.ndarray]) -> list[ClipScores]:
-    scores = bundle.network().score([torch.from_numpy(values) for values in clips])
-    return [ClipScores(clip.logits.numpy(), clip.embedding.numpy()) for clip in scores]
+def torch_scores(bundle: Bundle, clips: list[np.ndarray], sounding=None) -> list[WindowScores]:
+    return bundle.network().score([torch.from_numpy(values) for values in clips], sounding)
+
+
+def check_same(actual: ClipScores, expected: WindowScores) -> None:
+    np.testing.assert_allclose(actual.logits, expected.logits, atol=1e-4)
+    np.testing.assert_allclose(actual.embedding, expected.embedding, atol=1e-4)
 
 
 def run_python(program: str, *arguments: str) -> str:
@@ -112,8 +119,7 @@ def test_a_clip_of_any_length_gets_the_networks_answers(small_bundles, architect
 
     [actual], [expected] = load_network(bundle).score(frames), torch_scores(bundle, frames)
 
-    for part, values in zip(actual, expected, strict=True):
-        np.testing.assert_allclose(part, values, atol=1e-4)
+    check_same(actual, expected)
 
 
 @pytest.mark.parametrize("seconds", [1, 2, 4.9, 10, 61.3, 120])
@@ -123,8 +129,49 @@ def test_the_default_models_answers_are_those_of_its_weights(seconds):
 
     [actual], [expected] = load_network(bundle).score(frames), torch_scores(bundle, frames)
 
-    for part, values in zip(actual, expected, strict=True):
-        np.testing.assert_allclose(part, values, atol=1e-4)
+    check_same(actual, expected)
+
+
+@pytest.mark.parametrize("architecture", NETWORKS)
+@pytest.mark.parametrize("silence", [(0, 150), (200, 230), (390, 3000), (0, 3000)])
+def test_with_silence_the_answers_are_the_networks_too(small_bundles, architecture, silence):
+    bundle, frames = small_bundles[architecture], [clip(3000), clip(3000, 1)]
+    sounding = [np.ones(3000, bool), np.ones(3000, bool)]
+    sounding[0][slice(*silence)] = False
+
+    actual = load_network(bundle).score(frames, sounding)
+
+    for own, expected in zip(actual, torch_scores(bundle, frames, sounding), strict=True):
+        check_same(own, expected)
+
+
+@torch.inference_mode()
+def test_a_frame_is_scored_as_its_column_alone(small_bundles):
+    bundle, frames = small_bundles["earmark_cnn"], clip(3000)
+    network = bundle.network()
+    assert isinstance(network, EarmarkCNN)
+
+    [scores] = load_network(bundle).score([frames])
+    filled = np.pad(frames, ((0, 0), (0, 8)), mode="edge")
+    columns = network.columns(torch.from_numpy(filled)[None])
+    expected = network.score_windows(columns, torch.arange(188)[:, None]).logits[0]
+
+    np.testing.assert_allclose(scores.frame_logits, expected, atol=1e-4)
+
+
+def test_a_window_has_only_its_columns_that_sound():
+    sounding = np.ones(320, bool)
+    sounding[48:160] = False
+
+    windows = column_windows(320, 112, 48, sounding)
+
+    assert windows[0].tolist() == [0, 0, 0, 1, 1, 2, 2]
+    assert windows[-1].tolist() == [13, 14, 15, 16, 17, 18, 19]
+    assert not set(windows.ravel()) & set(range(3, 10))
+    assert (np.diff(windows, axis=1) >= 0).all()
+    np.testing.assert_array_equal(
+        column_windows(320, 112, 48, np.zeros(320, bool)), column_windows(320, 112, 48)
+    )
 
 
 @pytest.mark.parametrize("architecture", NETWORKS)

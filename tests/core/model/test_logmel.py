@@ -282,6 +282,22 @@ def test_a_faint_high_is_not_drowned_by_a_loud_bass():
     assert np.abs(beside_bass - alone).max() < 1
 
 
+def test_the_last_ringing_before_silence_costs_no_accuracy():
+    subnormal = np.full(5000, 1e-40, np.float32)
+
+    np.testing.assert_allclose(log_mel(subnormal), FLOOR, rtol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_tones_in_faint_noise_agree_with_librosa_at_any_level(seed):
+    random = np.random.default_rng(seed)
+    samples = noise(RATE, 10 ** random.uniform(-8, -2))
+    for _ in range(3):
+        samples = samples + sine(random.uniform(20, 11_000), level=10 ** random.uniform(-6, 0))
+
+    np.testing.assert_allclose(log_mel(samples), librosa_itself(samples, COALA), atol=1e-4, rtol=0)
+
+
 def test_a_tone_is_loudest_in_the_band_of_its_frequency():
     for hz in (200, 1000, 4000, 9000):
         loudest = int(log_mel(sine(hz)).mean(axis=1).argmax())

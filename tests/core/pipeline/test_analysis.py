@@ -6,6 +6,7 @@ import pytest
 from core.events.types import ModelRef
 from core.pipeline.analysis import Analysis, analyse_file, save_analysis
 from core.pipeline.errors import AnalysisError
+from core.storage.sidecars import decode_arrays, encode_arrays
 
 MODEL = ModelRef(name="m", version=1, fingerprint="f")
 
@@ -45,3 +46,24 @@ def test_a_sound_from_a_person_has_its_name_and_what_decoding_found(analysis):
 def test_bytes_that_are_no_analysis_are_refused_in_one_sentence(analysis, damage):
     with pytest.raises(AnalysisError, match=r"^Not a serialised analysis"):
         Analysis.from_bytes(damage(analysis.to_bytes()))
+
+
+BAD_FACTS = {
+    "nested lists": "[" * 100_000,
+    "a list": "[]",
+    "no UTF-8": b"\xff",
+    "a sound that is none": '{"sound_id":"../x","sound":{},"model":{},"suggestions":[]}',
+    "half of a surrogate pair": '{"sound_id":"freesound:1","sound":{"title":"\\ud800"}}',
+    "endless seconds": '{"sound_id":"freesound:1","sound":{"seconds":1e400}}',
+    "a key twice": '{"sound_id":"freesound:1","sound_id":"freesound:2"}',
+    "a number of 5000 digits": '{"sound_id":"freesound:1","n":' + "9" * 5000 + "}",
+}
+
+
+@pytest.mark.parametrize("facts", BAD_FACTS.values(), ids=BAD_FACTS)
+def test_facts_that_could_not_be_kept_are_refused_in_one_sentence(analysis, facts):
+    arrays = decode_arrays(analysis.to_bytes())
+    data = facts if isinstance(facts, bytes) else facts.encode()
+    arrays["media.facts"] = np.frombuffer(data, np.uint8)
+    with pytest.raises(AnalysisError, match=r"^Not a serialised analysis"):
+        Analysis.from_bytes(encode_arrays(arrays))

@@ -3,7 +3,9 @@
 What is listed, analysed and kept, and what a broken batch or a limit leaves.
 """
 
-from datetime import timedelta
+import json
+import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic import SecretStr
@@ -259,10 +261,28 @@ def test_a_task_is_the_same_after_the_way_to_a_worker_and_names_no_key(settings,
     assert settings.freesound_api_key.get_secret_value() not in task.to_json()
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"model": {}}'])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"model": {}}', "[" * 100_000])
 def test_what_is_no_task_is_refused_in_one_sentence(text):
     with pytest.raises(AnalysisError, match=r"^Not a backfill task: "):
         BackfillTask.from_json(text)
+
+
+def test_a_sound_uploaded_at_a_time_that_utc_lacks_is_listed_all_the_same(
+    freesound_server, settings, workspace
+):
+    client = FreesoundClient(
+        settings.freesound_api_key,
+        Budget(settings.freesound_requests_file, PLENTY),
+        settings.freesound_api,
+    )
+    times = ("9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+14:00", "yesterday", "")
+    rows = [{"id": number, "name": "x", "created": time} for number, time in enumerate(times, 1)]
+    freesound_server.fail("/search/", status=200, body=json.dumps({"results": rows}))
+    january = DateRange(*(datetime(2026, month, 1, tzinfo=UTC) for month in (1, 2)))
+    listing = RangeListing(client, workspace, january, max_seconds=10)
+    assert [[sound.id for sound in batch] for batch in listing.batches(10)] == [[1, 2, 3, 4]]
+    assert listing.error is None
+    assert str(listing.left) == "--created 2026-01-01T00:00:00Z 2026-02-01T00:00:00Z"
 
 
 def test_what_is_no_range_is_refused_in_one_sentence():
@@ -275,7 +295,8 @@ def test_what_is_no_range_is_refused_in_one_sentence():
     ):
         with pytest.raises(BackfillError):
             parse_range(created, ids)
-    with pytest.raises(BackfillError, match="yesterday is no date"):
-        parse_range(("yesterday", january), None)
+    for text in ("yesterday", "9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+14:00"):
+        with pytest.raises(BackfillError, match=f"{re.escape(text)} is no date"):
+            parse_range((text, january), None)
     freesound_range = parse_range((january, "2026-02-01T12:00:00+01:00"), None)
     assert str(freesound_range) == "--created 2026-01-01T00:00:00Z 2026-02-01T11:00:00Z"

@@ -5,9 +5,9 @@ import types
 
 import pytest
 
+from core.storage.folder import DATABASE_NAME
 from core.storage.hopsworks import client
 from core.storage.local import open_local_workspace
-from core.storage.workspace import DATABASE_NAME
 from tests.helpers.shared_workspace import SHARED_FOLDER, open_shared
 from tests.servers.hopsworks import HopsworksServer, Store
 

@@ -18,9 +18,9 @@ from core.events.sounds import Query
 from core.events.types import ModelRef, parse_event
 from core.model import bundle
 from core.storage.active_model import active_version, resolve_model
+from core.storage.folder import DATABASE_NAME
 from core.storage.hopsworks import client
 from core.storage.local import open_local_workspace
-from core.storage.workspace import DATABASE_NAME
 from tests.helpers.events import reviewed
 from tests.helpers.shared_workspace import EVENTS, SHARED_FOLDER, open_shared
 from tests.servers.hopsworks import HopsworksServer

@@ -1,5 +1,6 @@
 import os
 import sqlite3
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,8 @@ import pytest
 from core.model import bundle
 from core.sqlite import DatabaseError
 from core.storage.errors import StorageError
+from core.storage.folder import DATABASE_NAME, has_workspace
 from core.storage.local import open_local_workspace
-from core.storage.workspace import DATABASE_NAME, has_workspace
 from tests.helpers.events import predicted
 
 
@@ -76,6 +77,31 @@ def test_media_that_cannot_be_written_are_an_error(workspace):
     (workspace.folder / "media").write_text("in the way")
     with pytest.raises(StorageError, match="cannot be written"):
         workspace.media.put(b"x", "ogg")
+
+
+def test_many_media_wait_for_the_disk_together(workspace, monkeypatch):
+    waits = []
+    monkeypatch.setattr(os, "sync", lambda: waits.append("all"))
+    monkeypatch.setattr(os, "fsync", waits.append)
+
+    names = workspace.media.put_all([(bytes([number]), "ogg") for number in range(50)])
+
+    assert [workspace.media.path(name).read_bytes()[0] for name in names] == list(range(50))
+    assert len(waits) < 5 or sys.platform != "linux"
+    assert waits
+
+
+def test_no_file_of_many_appears_before_all_are_on_the_disk(workspace, monkeypatch):
+    media = workspace.folder / "media"
+
+    def lose_power(*_arguments):
+        raise OSError(5, "the power is gone")
+
+    monkeypatch.setattr(os, "sync", lose_power)
+    monkeypatch.setattr(os, "fsync", lose_power)
+    with pytest.raises(StorageError, match="cannot be written"):
+        workspace.media.put_all([(bytes([number]), "ogg") for number in range(50)])
+    assert [path for path in media.rglob("*") if path.is_file()] == []
 
 
 def test_media_that_cannot_be_deleted_are_an_error(workspace, monkeypatch):

@@ -309,6 +309,18 @@ def test_a_forged_event_is_left_out_and_holds_up_nothing(server, shared):
     assert "contradict" in ada.sync.status().problem
 
 
+def test_a_line_that_could_not_be_kept_is_counted_and_holds_up_no_other(server, shared):
+    ada, lines = shared("ada"), [predicted(number).to_json() for number in range(1, 6)]
+    lines[0] = lines[0].replace('"rate":0', '"rate":0,"mood":1e400')
+    lines[1] = lines[1].replace('"rate":0', f'"rate":0,"mood":{"[" * 10_000}')
+    lines[2] = lines[2].replace('"actor":"job"', '"actor":"ada","actor":"job"')
+    lines[3] = lines[3].replace("sound 4", r"\ud800")
+    put_event_file(server, data=segments.encode("events", lines))
+    assert ada.sync.pull() == 1
+    assert "4 events in the shared log cannot be read" in ada.sync.status().problem
+    assert [state.sound_id for state in ada.sounds.all()] == ["freesound:5"]
+
+
 def test_a_shared_folder_is_not_mixed_with_another_workspace(server, shared, tmp_path):
     open_local_workspace(tmp_path / "alone").events.append([predicted(1)])
     with pytest.raises(StorageError, match="holds the workspace of this machine alone, not that"):
@@ -390,13 +402,24 @@ def test_run_records_and_their_end_reach_the_other_machines(shared):
 def test_a_foreign_file_among_the_run_records_holds_up_no_other(server, shared):
     app = shared("app")
     run = Run("r1", "2026-11-22T10:00:00.000000Z", "freesound", V1, "earmark")
-    newer = json.loads(run_to_json(run)) | {"host": "a field that this version does not know"}
+    fields = json.loads(run_to_json(run))
+    newer = fields | {"host": "a field that this version does not know"}
+    impossible = [
+        fields | {"run_id": "r2"} | changed
+        for changed in (
+            {"started": "yesterday"},
+            {"started": "2026-11-22T10:00:00"},
+            {"seconds": float("inf")},
+            {"seconds": -1},
+        )
+    ]
     files = {
         "a": b"no json",
         "b": b"[]",
         "c": b'{"started": {}}',
         "d": b"[" * 100_000,
         "e": json.dumps(newer).encode(),
+        **{f"f{number}": json.dumps(fields).encode() for number, fields in enumerate(impossible)},
     }
     for name, data in files.items():
         server.store.put(f"{SHARED_FOLDER}/runs/{name}.json", data)

@@ -13,9 +13,9 @@ from core.events.types import RolledOut, Withdrawn, new_event, parse_event
 from core.model import bundle
 from core.storage.active_model import active_version
 from core.storage.errors import ModelNotFound, StorageError
+from core.storage.folder import DATABASE_NAME
 from core.storage.local import open_local_workspace
 from core.storage.runs import Run
-from core.storage.workspace import DATABASE_NAME
 from tests.helpers.events import V1, V2, predicted, reviewed
 
 DERIVED_TABLES = ("sounds", "sound_tags", "decisions", "predictions", "sound_media")
@@ -225,6 +225,16 @@ def test_a_damaged_sidecar_is_no_sidecar(workspace):
     workspace.sidecars.put("freesound:1", V1, {"times": np.zeros((1, 2))})
     (path,) = (workspace.folder / "sidecars").rglob("*.safetensors")
     path.write_bytes(path.read_bytes()[:20])
+    assert workspace.sidecars.get("freesound:1", V1) is None
+
+
+@pytest.mark.parametrize("type_name", ["BF16", "F8_E4M3", "F4", "X"])
+def test_a_sidecar_of_numbers_that_numpy_lacks_is_no_sidecar(workspace, type_name):
+    workspace.sidecars.put("freesound:1", V1, {"times": np.zeros(2)})
+    (path,) = (workspace.folder / "sidecars").rglob("*.safetensors")
+    described = {"times": {"dtype": type_name, "shape": [4], "data_offsets": [0, 8]}}
+    header = json.dumps(described).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
     assert workspace.sidecars.get("freesound:1", V1) is None
 
 
