@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 INTERRUPTED = 130
 """The shell's exit status for Ctrl-C."""
 BAR_LENGTH = 20
+TAGS_PRINTED = 5
 MAX_LINES_NAMED = 20
 """Lines of an imported file whose faults are printed one by one."""
 out = Console(highlight=False)
@@ -98,11 +99,9 @@ class TaggedFile:
 @click.option(
     "--top",
     type=click.IntRange(1, 100),
-    default=5,
-    show_default=True,
-    help="How many tags to print.",
+    help="How many tags to print; by default 5, and of a long file all that are suggested.",
 )
-def tag(files: tuple[Path, ...], form: OutputFormat, top: int) -> None:
+def tag(files: tuple[Path, ...], form: OutputFormat, top: int | None) -> None:
     """Print the tags that the model predicts for each FILE."""
     from core.audio.decode import decode
     from core.audio.errors import AudioError
@@ -118,7 +117,7 @@ def tag(files: tuple[Path, ...], form: OutputFormat, top: int) -> None:
         except AudioError as error:
             err.print(str(error), markup=False, soft_wrap=True)
             continue
-        scores = predictor.predict(recording, top).top
+        scores = predictor.predict(recording, top or TAGS_PRINTED).top[:top]
         facts = recording.facts
         tagged.append(TaggedFile(path, facts.seconds, scores, model, facts.note))
         if facts.note:
