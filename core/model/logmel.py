@@ -147,18 +147,28 @@ def log_mel(samples: NDArray[np.float32], spec: LogMelSpec = COALA) -> NDArray[n
         raise ValueError(f"log_mel takes mono samples [n], not an array of shape {samples.shape}")
     padded = _pad(_emphasised(samples, spec), spec)
     windows = np.lib.stride_tricks.sliding_window_view(padded, spec.n_fft)[:: spec.hop]
+    if spec.power == 2:
+        # Rounding errors count twice: more than half of all frames would have to be done again.
+        frames = _mel_frames(windows, spec, np.dtype(np.float64))
+    else:
+        frames = _accurate_magnitudes(windows, spec)
+    frames += np.float32(spec.epsilon)
+    return np.log(frames, out=frames)
+
+
+def _accurate_magnitudes(windows: NDArray[np.float32], spec: LogMelSpec) -> NDArray[np.float32]:
+    """Return mel magnitudes [bands, n] of windows [n, n_fft], in single precision where it does."""
     frames = _mel_frames(windows, spec, np.dtype(np.float32))
     drowned = _is_drowned(frames, spec)
     if drowned.any():
         frames[:, drowned] = _mel_frames(windows[drowned], spec, np.dtype(np.float64))
-    frames += np.float32(spec.epsilon)
-    return np.log(frames, out=frames)
+    return frames
 
 
 def _mel_frames(
     windows: NDArray[np.float32], spec: LogMelSpec, precision: Precision
 ) -> NDArray[np.float32]:
-    """Return mel magnitudes or powers [bands, n] of windows [n, n_fft]; in the FFT's `precision`."""
+    """Return mel magnitudes or powers [bands, n] of windows [n, n_fft], in the FFT's precision."""
     bins = spec.n_fft // 2 + 1
     frames = np.empty((spec.bands, len(windows)), np.float32)
     windowed = np.empty((FRAMES_BATCH_SIZE, spec.n_fft), precision)
@@ -180,13 +190,12 @@ def _is_drowned(frames: NDArray[np.float32], spec: LogMelSpec) -> NDArray[np.boo
     """Return True for frames with a band that single precision changes: [bands, n] -> [n].
 
     An FFT's rounding errors are alike in all bins, and relative to the loudest one. A band adds up
-    those of its bins, as far as they do not average out. They change a power twice as much as a
-    magnitude, whose square it is.
+    those of its bins, as far as they do not average out.
     """
     peaks, errors = _peaks_and_errors(spec)
     loudest_bins = (frames / peaks).max(axis=0)
     quietest = ((frames + np.float32(spec.epsilon)) / errors).min(axis=0)
-    drowned: NDArray[np.bool_] = quietest < (spec.power * MIN_CONTRAST) ** spec.power * loudest_bins
+    drowned: NDArray[np.bool_] = quietest < MIN_CONTRAST * loudest_bins
     return drowned
 
 

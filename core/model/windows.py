@@ -137,7 +137,8 @@ def without_silence(
         part = piece.windows[row][kept[piece.windows[row]]]
         if len(part):
             columns[row] = part[np.arange(width) * len(part) // width]
-    return columns, kept[piece.windows].any(axis=1)
+    contains: NDArray[np.bool_] = kept[piece.windows].any(axis=1)
+    return columns, contains
 
 
 def _piece(frames: slice, following: int) -> ClipPiece:

@@ -9,6 +9,7 @@ import torch
 from core.audio.decode import decode
 from core.model.efficientat import AudioSetNetwork, GreatestOfGroups, channels_of
 from core.model.export import to_onnx
+from core.model.front_end import network_frames
 from core.model.inference import ClipNetwork, _session
 from core.model.logmel import AUDIOSET, log_mel
 from core.model.networks import EfficientAT, build
@@ -172,3 +173,56 @@ def test_onnx_runtime_gives_the_same_scores_for_clips_of_any_length(small):
     for scores, actual in zip(expected, graph.score([c.numpy() for c in clips]), strict=True):
         for values, exported in zip(scores, actual, strict=True):
             np.testing.assert_allclose(exported, values.numpy(), atol=1e-4, rtol=1e-4)
+
+
+def silenced(frames: int, silent: slice) -> np.ndarray:
+    sounding = np.ones(frames, bool)
+    sounding[silent] = False
+    return sounding
+
+
+@torch.inference_mode()
+def test_windows_of_silence_are_left_out_but_their_columns_are_there(small):
+    clip, sounding = patches(1, 1300)[0], silenced(1300, slice(0, 600))
+
+    (whole,), (scores,) = small.score_clips([clip]), small.score_clips([clip], [sounding])
+
+    assert 0 < len(scores.logits) < len(whole.logits)
+    torch.testing.assert_close(scores.logits[-1], whole.logits[-1])
+    torch.testing.assert_close(scores.columns, whole.columns)
+
+
+@torch.inference_mode()
+def test_silence_does_not_dilute_a_short_clip(small):
+    clip, sounding = patches(1, 128)[0], silenced(128, slice(64, None))
+
+    (scores,) = small.score_clips([clip], [sounding])
+
+    first_half = small(clip[None], torch.tensor([[0, 1]]))
+    torch.testing.assert_close(scores.logits, first_half.logits[0])
+
+
+def test_onnx_runtime_leaves_the_same_silence_out(small):
+    graph = ClipNetwork(_session("small", to_onnx(small), threads=1))
+    clip, calls = patches(1, 1300)[0], []
+    # The mask may be shorter than a clip that was filled up to a window.
+    masks = [silenced(1300, slice(0, 600)), silenced(1290, slice(300, 900)), np.zeros(1300, bool)]
+
+    with torch.inference_mode():
+        expected = small.score_clips([clip] * 3, masks)
+    answers = graph.score([clip.numpy()] * 3, masks, lambda: calls.append(None))
+
+    for scores, actual in zip(expected, answers, strict=True):
+        assert len(actual.frame_logits) == len(graph.spans(1300)) == 41
+        for values, exported in zip(scores, actual, strict=True):
+            np.testing.assert_allclose(exported, values.numpy(), atol=1e-4, rtol=1e-4)
+    assert len(calls) == 3 * len(clip_pieces(1300))
+
+
+def test_a_long_recording_has_the_frames_of_the_whole():
+    samples = np.random.default_rng(0).normal(0, 0.1, 25 * AUDIOSET.rate).astype(np.float32)
+    samples *= np.float32(0.9 / np.abs(samples).max())
+
+    frames = network_frames(samples, AUDIOSET)
+
+    np.testing.assert_allclose(frames, log_mel(samples, AUDIOSET), atol=1e-4)
