@@ -137,7 +137,7 @@ def without_silence(
         part = piece.windows[row][kept[piece.windows[row]]]
         if len(part):
             columns[row] = part[np.arange(width) * len(part) // width]
-    contains: NDArray[np.bool_] = kept[piece.windows].any(axis=1)
+    contains = np.asarray(kept[piece.windows].any(axis=1), np.bool_)
     return columns, contains
 
 
