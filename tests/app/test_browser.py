@@ -189,7 +189,7 @@ def test_an_uploaded_clip_is_played_drawn_and_tagged(page, server, examples, own
     with page.expect_download() as download:
         page.get_by_role("button", name="Download JSON").click()
     taken = json.loads(Path(download.value.path()).read_text("utf-8"))
-    assert (taken["file"], taken["tags"][0]) == ("rain-on-leaves.ogg", "weather")
+    assert (taken["file"], taken["tags"][0]) == ("rain-on-leaves.ogg", "rain")
     assert taken["model"] == str(sounds(own_workspace)[0].model)
     assert len(taken["suggestions"]) == 5
     assert page.watcher.foreign == []
