@@ -1,20 +1,13 @@
 """The frames of raw AAC (ADTS, ISO 13818-7, 6.2): where they begin behind something else."""
 
-MIN_CHAIN = 4
-"""Frames that follow each other exactly; fewer may be chance."""
-MAX_JUNK_BYTES = 1 << 17
+from core.audio.frames import MAX_JUNK_BYTES, MIN_CHAIN, find_chain
+
 _HEAD_BYTES = 7
 
 
 def first_adts_frame(data: bytes, start: int) -> int | None:
     """Return where the first frames are that follow each other; None if none do."""
-    stop = start + MAX_JUNK_BYTES
-    position = data.find(b"\xff", start, stop)
-    while position >= 0:
-        if _is_chain(data, position):
-            return position
-        position = data.find(b"\xff", position + 1, stop)
-    return None
+    return find_chain(data, start, start + MAX_JUNK_BYTES, _is_chain)
 
 
 def is_adts(head: bytes) -> bool:

@@ -4,10 +4,9 @@ import re
 import struct
 from dataclasses import dataclass
 
-MIN_CHAIN = 4
-"""Frames that follow each other exactly; fewer may be chance."""
+from core.audio.frames import MAX_JUNK_BYTES, MIN_CHAIN, find_chain
+
 MAX_FRAME_BYTES = 2_881
-MAX_JUNK_BYTES = 1 << 17
 COUNT_SLACK = 8
 """Writers disagree about what counts; 0.2 s."""
 
@@ -75,14 +74,14 @@ def find_frames(data: bytes, start: int) -> Mp3Layout | None:
     """Return the layout of an MP3 whose frames begin at `start` or soon after; None if none do."""
     content = _NOT_ZERO.search(data, start)
     start = content.start() if content else len(data)
-    first = _next_chain(data, start, start + MAX_JUNK_BYTES)
+    first = find_chain(data, start, start + MAX_JUNK_BYTES, _is_chain)
     if first is None:
         return None
     position, frames, stretches, end = first, 0, 0, first
     while True:
         count, end = _follow(data, position)
         frames, stretches = frames + count, stretches + 1
-        following = _next_chain(data, end, len(data))
+        following = find_chain(data, end, len(data), _is_chain)
         if following is None:
             break
         position = following
@@ -94,17 +93,8 @@ def find_frames(data: bytes, start: int) -> Mp3Layout | None:
     return Mp3Layout(first, end, frames, stretches, stated, stated_bytes, cut, is_xing)
 
 
-def _next_chain(data: bytes, start: int, stop: int) -> int | None:
-    """Return where the next frames begin: several in a row, or fewer that end with the file."""
-    position = data.find(b"\xff", start, stop)
-    while position >= 0:
-        if _is_chain(data, position):
-            return position
-        position = data.find(b"\xff", position + 1, stop)
-    return None
-
-
 def _is_chain(data: bytes, position: int) -> bool:
+    """Return True for several frames in a row, or fewer that end with the file."""
     kind = _kind(data, position)
     for _ in range(MIN_CHAIN):
         size = _frame_bytes(data, position)

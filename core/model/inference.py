@@ -136,8 +136,7 @@ class ClipNetwork:
         checkpoint: Checkpoint = no_checkpoint,
     ) -> list[ClipScores]:
         """Score whole recordings; a long one in several windows."""
-        masks: Sequence[Sounding | None] = sounding or [None] * len(clips)
-        pairs = zip(clips, masks, strict=True)
+        pairs = zip(clips, _masks(clips, sounding), strict=True)
         return [self._score_clip(clip, mask, checkpoint) for clip, mask in pairs]
 
     def spans(self, frames: int) -> NDArray[np.int64]:
@@ -210,10 +209,9 @@ class _ColumnNetwork:
         checkpoint: Checkpoint = no_checkpoint,
     ) -> list[ClipScores]:
         """Score clips; those of equal length and with the same silence share a pass."""
-        masks: Sequence[Sounding | None] = sounding or [None] * len(clips)
         windows = [
             column_windows(clip.shape[1], self._window, self._hop, mask)
-            for clip, mask in zip(clips, masks, strict=True)
+            for clip, mask in zip(clips, _masks(clips, sounding), strict=True)
         ]
         groups: dict[tuple[int, bytes], list[int]] = {}
         for index, clip in enumerate(clips):
@@ -343,6 +341,13 @@ def _run(
 
 def _joined(scores: Sequence[WindowScores], axis: int = 0) -> WindowScores:
     return WindowScores(*(np.concatenate(parts, axis=axis) for parts in zip(*scores, strict=True)))
+
+
+def _masks(
+    clips: Sequence[Frames], sounding: Sequence[Sounding] | None
+) -> Sequence[Sounding | None]:
+    """Return the mask of each clip, None where all of it sounds."""
+    return sounding or [None] * len(clips)
 
 
 def _batches(items: list[_Item], size: int = WINDOWS_BATCH_SIZE) -> Iterator[list[_Item]]:

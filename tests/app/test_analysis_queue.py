@@ -8,17 +8,10 @@ import threading
 import pytest
 
 from app.analysis_queue import AnalysisQueue, Requester
+from tests.helpers.clock import Clock
 
 QUANTUM_S = 1.0
 TIMEOUT_S = 20
-
-
-class Clock:
-    def __init__(self):
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -7,21 +7,12 @@ import pytest
 
 from core.freesound.errors import DailyLimitReached
 from core.freesound.rate_limit import READING_ONLY, SHARED, Budget, Limits
-
-
-class Clock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.helpers.clock import Clock
 
 
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(now=1_000_000.0)
 
 
 @pytest.fixture
