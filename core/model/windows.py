@@ -69,9 +69,14 @@ def column_windows(
     if sounding is None or sounding.all() or not sounding.any():
         return windows
     kept = contains_sound(column_spans(frames), sounding)
-    parts = [row[kept[row]] for row in windows]
-    stretched = [part[np.arange(width) * len(part) // width] for part in parts if len(part)]
-    return np.stack(stretched)
+    return np.stack([_sounding_columns(row, kept) for row in windows if kept[row].any()])
+
+
+def _sounding_columns(window: NDArray[np.int64], kept: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return a window with its silent columns replaced by its others, of which there are some."""
+    part, width = window[kept[window]], len(window)
+    columns: NDArray[np.int64] = part[np.arange(width) * len(part) // width]
+    return columns
 
 
 CLIP_COLUMN_FRAMES = 32
@@ -129,15 +134,12 @@ def without_silence(
     """
     if sounding is None or not sounding.any():
         return piece.windows, np.ones(len(piece.windows), bool)
-    windows, width = piece.windows.shape
     spans = column_spans(piece.frames.stop - piece.frames.start, CLIP_COLUMN_FRAMES)
     kept = contains_sound(spans, sounding[piece.frames])
-    columns = piece.windows.copy()
-    for row in range(windows):
-        part = piece.windows[row][kept[piece.windows[row]]]
-        if len(part):
-            columns[row] = part[np.arange(width) * len(part) // width]
     contains = np.asarray(kept[piece.windows].any(axis=1), np.bool_)
+    columns = piece.windows.copy()
+    for row in np.flatnonzero(contains):
+        columns[row] = _sounding_columns(columns[row], kept)
     return columns, contains
 
 

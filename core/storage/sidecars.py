@@ -1,8 +1,10 @@
 """Arrays beside a prediction's event: activations, their times, the embedding."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +16,18 @@ from core.storage.media import delete_files, write_files
 Arrays = Mapping[str, NDArray[np.generic]]
 
 
-class Sidecar(NamedTuple):
+@dataclass(frozen=True)
+class Sidecar:
     """The arrays of a sound's prediction by a model version."""
 
     sound_id: str
     model: ModelRef
     arrays: Arrays
+
+    @cached_property
+    def data(self) -> bytes:
+        """Return the contents of its file."""
+        return encode_arrays(self.arrays)
 
 
 class SidecarStore(Protocol):
@@ -63,8 +71,7 @@ class LocalSidecars:
             StorageError: A file cannot be written.
         """
         write_files(
-            (self.file(sidecar.sound_id, sidecar.model), encode_arrays(sidecar.arrays))
-            for sidecar in sidecars
+            (self.file(sidecar.sound_id, sidecar.model), sidecar.data) for sidecar in sidecars
         )
 
     def get(self, sound_id: str, model: ModelRef) -> dict[str, NDArray[np.generic]] | None:

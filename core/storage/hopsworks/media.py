@@ -20,7 +20,7 @@ from core.storage.hopsworks.client import Project
 from core.storage.hopsworks.errors import NotFound, PermanentError, Unavailable
 from core.storage.hopsworks.shared_folder import SharedFolder
 from core.storage.media import LocalMedia, is_media_name, write_files
-from core.storage.sidecars import Arrays, LocalSidecars, Sidecar, encode_arrays
+from core.storage.sidecars import Arrays, LocalSidecars, Sidecar
 
 KEPT_FOLDER = "media/kept"
 NAME = re.compile(r"([0-9a-f]{64})(-\d+)?\.(ogg|webp)|.+\.([0-9a-f]{16})(-\d+)?\.safetensors")
@@ -216,8 +216,7 @@ class SharedSidecars:
             StorageError: A file cannot be written.
         """
         self._local.put_all(sidecars)
-        encoded = ((sidecar, encode_arrays(sidecar.arrays)) for sidecar in sidecars)
-        self._files.enqueue({_sidecar_name(sidecar, data): data for sidecar, data in encoded})
+        self._files.enqueue({_sidecar_name(sidecar): sidecar.data for sidecar in sidecars})
 
     def get(self, sound_id: str, model: ModelRef) -> dict[str, NDArray[np.generic]] | None:
         """Return the arrays, downloaded where this machine lacks them, or None."""
@@ -250,9 +249,9 @@ def sidecar_prefix(sound_id: str, model: ModelRef) -> str:
     return f"{kind}-{number[:MAX_SOUND_ID_DIGITS]}.{model.name}-{model.version}."
 
 
-def _sidecar_name(sidecar: Sidecar, data: bytes) -> str:
+def _sidecar_name(sidecar: Sidecar) -> str:
     """Return a sidecar's name, which ends in its content's hash."""
-    content = hashlib.sha256(data).hexdigest()[:16]
+    content = hashlib.sha256(sidecar.data).hexdigest()[:16]
     return f"{sidecar_prefix(sidecar.sound_id, sidecar.model)}{content}.safetensors"
 
 
