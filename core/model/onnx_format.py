@@ -24,6 +24,8 @@ _PARTS: dict[str, dict[int, str]] = {
     "tensor": {},
 }
 """Fields of each message of onnx.proto that lead to tensors, with the message that they hold."""
+_GRAPH, _OPERATOR_SETS = 7, 8
+"""Fields that every model has; a file may be cut off between two fields."""
 _MAX_DEPTH = 40
 
 
@@ -33,7 +35,10 @@ def has_external_data(model: bytes) -> bool:
     Raises:
         ValueError: The bytes are no ONNX file.
     """
-    return _refers_elsewhere(memoryview(model), "model", _MAX_DEPTH)
+    message = memoryview(model)
+    if not {_GRAPH, _OPERATOR_SETS} <= {field for field, _ in _fields(message)}:
+        raise ValueError("it is cut off")
+    return _refers_elsewhere(message, "model", _MAX_DEPTH)
 
 
 def _refers_elsewhere(message: memoryview, kind: str, depth: int) -> bool:
