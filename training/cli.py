@@ -170,6 +170,7 @@ def _converted_coala(data: Path | None, downloads: Path, store: Path) -> "Coala"
 @option("--split", type=EXISTING_FILE, help="JSON list of recordings, else the seed decides.")
 @option("--min-recordings", type=click.IntRange(1), default=8, help="Of a tag, to be learned.")
 @option("--seed", type=int, default=1, help="Of random numbers.")
+@option("--commercial", is_flag=True, help="Train without clips under non-commercial licenses.")
 @option("--license", default="", help="Condition of use, written into model.json.")
 @option("--provenance", default="", help="What the data are, written into model.json.")
 def fine_tune(
@@ -178,12 +179,31 @@ def fine_tune(
     """Train the default model from published weights on clips and on other sounds."""
     from training.evaluate import summary_lines
     from training.fine_tuning import pipeline
+    from training.fine_tuning.material import Source
     from training.pretrained import CONVERTED
 
-    source = pipeline.Source(data, others, weights or CONVERTED, **more)
+    source = Source(data, others, weights or CONVERTED, **more)
     bundle = pipeline.fine_tune(source, name, out)
     click.echo(f"{out}: {len(bundle.vocabulary)} tags. Its own tags on held-out recordings:")
     click.echo("\n".join(summary_lines(bundle.metrics)))
+
+
+@main.command()
+@data_option
+@option("--others", type=EXISTING_FOLDER, required=True, help="Other sounds, likewise.")
+@option("--weights", type=EXISTING_FILE, help="Converted; by default what `pretrained` wrote.")
+@option("--run", type=FOLDER, default="runs/fine-tune", help="That of the fine-tuning.")
+@option("--out", type=FOLDER, default="docs/results", help="Where the tables go.")
+@option("--split", type=EXISTING_FILE, help="JSON list of recordings, else the seed decides.")
+@option("--seed", type=int, default=1, help="Of random numbers.")
+def study(data: Path, others: Path, weights: Path | None, out: Path, **more: Any) -> None:
+    """Fine-tune again and again for the model card: unknown sounds, folds, seeds, licenses."""
+    from training.fine_tuning.material import Source
+    from training.fine_tuning.study import study
+    from training.pretrained import CONVERTED
+
+    for path in study(Source(data, others, weights or CONVERTED, **more), out):
+        click.echo(str(path))
 
 
 @main.command()

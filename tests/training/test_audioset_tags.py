@@ -1,8 +1,10 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 
+from core.model.related_tags import rank, related_tags
 from core.tags import clean
 from training.datasets.audioset import LABELS, label_tags
 from training.errors import DatasetError
@@ -66,3 +68,25 @@ def test_many_of_coalas_tags_are_among_them(clips):
     coala = json.loads(text)
     words = set(coala.values() if isinstance(coala, dict) else coala)
     assert len(words & set(label_tags().vocabulary)) >= 150
+
+
+def test_what_a_label_implies_is_suggested_with_the_most_special_tag_in_it():
+    vocabulary, related = label_tags().vocabulary, related_tags()
+    for label, tags in zip(label_tags().labels, label_tags().tags, strict=True):
+        implied = np.array([tag in tags for tag in vocabulary], np.float32)
+        ranking = rank(vocabulary, implied, np.full(len(vocabulary), 0.5, np.float32), limit=5)
+        meanings = {related.meaning(vocabulary[index]) for index in ranking.suggested}
+        assert {related.meaning(tag) for tag in tags[:1]} <= meanings, label
+        assert len(ranking.suggested) <= 5
+
+
+def test_wider_tags_are_wider_in_the_table_of_labels_too_where_it_says_anything():
+    vocabulary, related = set(label_tags().vocabulary), related_tags()
+    by_hand = {"voice", "wind", "insect", "percussion", "kid"}
+    """Their wider tags are true, but the table's lines do not all have them."""
+    for tag in vocabulary - by_hand:
+        rows = [set(tags) for tags in label_tags().tags if tag in tags]
+        wider = set(related.wider_than(tag)) - {
+            each for name in by_hand for each in related.wider_than(name)
+        }
+        assert all(wider <= row for row in rows), tag

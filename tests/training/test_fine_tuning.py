@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ from core.model.efficientat import AudioSetNetwork, TagHead
 from core.model.front_end import network_frames
 from core.model.logmel import AUDIOSET
 from core.model.predictor import Predictor
+from core.tags import clean
 from training.datasets.audioset import label_tags
+from training.datasets.clips import Clip
 from training.datasets.types import Frames
 from training.errors import CheckpointError
 from training.fine_tuning import body as tuning
@@ -22,16 +25,26 @@ from training.fine_tuning.body import FineTuning, cut, silent_columns
 from training.fine_tuning.data import (
     Sounds,
     clipped,
+    faster,
     few_of_each_recording,
+    parts_by_source,
+    slower,
     softened,
-    split_off,
     tag_space,
 )
+from training.fine_tuning.material import is_noncommercial
+from training.fine_tuning.study import folds_by_recording
 from training.fine_tuning.thresholds import (
     LABEL_FLOOR,
     calibrate_own,
     label_thresholds,
     possible_tags,
+)
+from training.fine_tuning.unknown_sounds import (
+    UnknownSounds,
+    allowed_tags,
+    count,
+    read_allowed_tags,
 )
 from training.pretrained import convert
 
@@ -49,7 +62,7 @@ def sounds(count: int, seed: int = 0) -> Sounds:
     clips = [random.normal(0, 2, (BANDS, 300 + 50 * n)).astype(np.float32) for n in range(count)]
     targets = (random.random((count, 3)) < 0.5).astype(np.float32)
     frames = Frames.joined(clips)
-    return Sounds(frames, frames, frames, targets, np.array([str(n) for n in range(count)]))
+    return Sounds((frames,) * 5, targets, np.array([str(n) for n in range(count)]))
 
 
 def parts() -> tuple[AudioSetNetwork, TagHead]:
@@ -71,7 +84,7 @@ def test_sounds_are_brought_to_one_peak():
 
 
 def test_soft_copies_have_steps_and_clipped_ones_flat_tops():
-    soft, loud = softened(tone(440)), clipped(tone(440))
+    soft, loud = softened(tone(440)), clipped(tone(440, 0.8))
 
     assert len(np.unique(soft)) <= 2 * 328 + 1
     assert np.abs(soft).max() == pytest.approx(0.01, abs=1e-4)
@@ -88,14 +101,35 @@ def test_few_clips_of_a_recording_are_kept():
     assert len(set(kept)) == 6
 
 
-def test_what_is_held_back_shares_no_recording():
-    recordings = np.array([str(n // 3) for n in range(60)])
+def test_no_source_is_in_two_parts():
+    sources = np.repeat(["a", "b", "c", "d", "e", "f"], [30, 12, 9, 8, 7, 6])
 
-    taught, held = split_off(recordings, 0.2, np.random.default_rng(0))
+    parts = parts_by_source(sources, 3)
 
-    assert len(held) == 12
-    assert len(taught) == 48
-    assert not set(recordings[taught]) & set(recordings[held])
+    assert all(len(set(parts[sources == name])) == 1 for name in set(sources))
+    assert sorted(np.bincount(parts)) == [19, 23, 30]
+
+
+def test_copies_are_played_slower_and_faster():
+    assert len(slower(tone(440))) == round(len(tone(440)) / 0.8)
+    crossings = [np.sum(np.diff(np.sign(change(tone(440)))) != 0) for change in (slower, faster)]
+    assert crossings == pytest.approx([2 * 440 * 1.5] * 2, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("license_name", "expected"),
+    [
+        ("CC-BY-NC", True),
+        ("CC BY-NC 3.0", True),
+        ("CC-Sampling+", True),
+        ("CC0", False),
+        ("CC-BY", False),
+        ("CC BY-SA 4.0", False),
+        ("", False),
+    ],
+)
+def test_noncommercial_licenses_are_told_apart(license_name, expected):
+    assert is_noncommercial(license_name) == expected
 
 
 # Thresholds
@@ -260,3 +294,59 @@ def test_a_bundle_is_written_that_predicts(pretrained_file, monkeypatch, tmp_pat
     )
     assert len(prediction.probabilities) == len(bundle.vocabulary)
     assert np.isfinite(prediction.probabilities).all()
+
+
+# Sounds that the tagger does not know
+
+
+def sound_of(category: str, *tags: str) -> Clip:
+    return Clip(Path("a.wav"), "1", frozenset(tags), category=category)
+
+
+def test_what_is_allowed_of_a_sound_depends_on_its_category():
+    rules = [
+        ("drum-*", frozenset({"percussion"})),
+        ("*-loop", frozenset({"loop"})),
+        ("hall", frozenset("?")),
+    ]
+
+    assert allowed_tags(sound_of("drum-loop", "drum"), rules) == {"drum", "percussion", "loop"}
+    assert allowed_tags(sound_of("bell", "bell"), rules) == {"bell"}
+    assert allowed_tags(sound_of("hall", "echo"), rules) is None
+
+
+def test_wrong_suggestions_of_unknown_sounds_are_counted_by_both_lists():
+    space = tag_space(OWN)
+    suggested = np.zeros((4, len(space.tags)), bool)
+    for row, tags in enumerate((["metal"], ["drum"], ["rain"], [])):
+        for tag in tags:
+            suggested[row, space.tags.index(tag)] = True
+    sounds = [sound_of("trashcan-hit", "hit"), sound_of("kick-drum", "kick")]
+    sounds += [sound_of("city-ambience", "city"), sound_of("piano-note", "piano")]
+
+    counts = count(suggested, sounds, space)
+
+    assert counts == UnknownSounds(4, 2, 3, 0, 1)
+    assert (counts + counts).cells == ("8", "50.0%", "0.0%", "25.0%")
+
+
+def test_every_tag_that_is_allowed_is_a_clean_one():
+    allowed = {tag for _, tags in read_allowed_tags() for tag in tags}
+
+    assert allowed - {"?"} == set(clean(sorted(allowed - {"?"})).tags)
+
+
+def test_folds_share_no_recording_and_have_the_same_tags():
+    clips = [
+        Clip(Path(f"{n}.wav"), str(n // 4), frozenset({("rain", "dog")[n // 4 % 2]}))
+        for n in range(160)
+    ]
+
+    folds = folds_by_recording(clips, 5, seed=1)
+
+    assert np.bincount(folds).tolist() == [32] * 5
+    for fold in range(5):
+        inside = [clip for clip, number in zip(clips, folds, strict=True) if number == fold]
+        outside = [clip for clip, number in zip(clips, folds, strict=True) if number != fold]
+        assert not {clip.recording for clip in inside} & {clip.recording for clip in outside}
+        assert sum("rain" in clip.tags for clip in inside) == 16

@@ -35,11 +35,23 @@ MIN_RECORDINGS = 8
 
 @dataclass(frozen=True)
 class Clip:
-    """A labelled file; `recording` is the Freesound id that it was cut from."""
+    """A labelled file.
+
+    Attributes:
+        path: Of the file.
+        recording: The Freesound id that it was cut from.
+        tags: What it has.
+        source: The data set that it came with; empty where clips.csv does not say.
+        category: Its class there; likewise.
+        license: Its condition of use; likewise.
+    """
 
     path: Path
     recording: str
     tags: frozenset[str]
+    source: str = ""
+    category: str = ""
+    license: str = ""
 
 
 def subsets(
@@ -86,7 +98,8 @@ def _clip(folder: Path, row: dict[str, str], line: int) -> Clip:
     path = folder / row["file"]
     if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
         raise DatasetError(f"{where} names {row['file']}, which is not in the folder.")
-    return Clip(path, row["freesound_id"], frozenset(row["tags"].split()))
+    optional = ((row.get(name) or "").strip() for name in ("dataset", "category", "license"))
+    return Clip(path, row["freesound_id"], frozenset(row["tags"].split()), *optional)
 
 
 def split_by_recording(

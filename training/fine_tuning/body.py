@@ -34,7 +34,8 @@ CLIP_FRAMES, OTHER_FRAMES = (350, 450), (100, 400)
 BODY_RATE, HEAD_RATE = 2e-4, 3e-4
 WEIGHT_DECAY = 1e-2
 WARM_UP = 0.1
-SOFT_SHARE, CLIPPED_SHARE = 0.15, 0.25
+COPY_SHARES = (0.4, 0.15, 0.25, 0.1, 0.1)
+"""Of the crops: of the sound as it is, and of its copies."""
 SILENCED_SHARE = 0.3
 """Of the crops; a stretch of each becomes silence."""
 LABELS_WEIGHT, COLUMNS_WEIGHT = 5.0, 0.3
@@ -197,7 +198,7 @@ def cut(
     lengths: tuple[int, int],
     random: np.random.Generator,
 ) -> Crops:
-    """Cut a piece of one random length from each sound, some soft, clipped or partly silenced."""
+    """Cut a piece of one random length from each sound, some changed or partly silenced."""
     length = int(random.integers(lengths[0], lengths[1] + 1))
     pieces = [_crop(sounds, int(row), length, random) for row in rows]
     targets: Labels = sounds.targets[rows]
@@ -222,10 +223,8 @@ def _crop(
     sounds: Sounds, row: int, length: int, random: np.random.Generator
 ) -> NDArray[np.float32]:
     """Return a piece [bands, length] of a sound, in silence if the sound is shorter."""
-    chance = random.random()
-    is_soft, is_clipped = chance < SOFT_SHARE, chance >= 1 - CLIPPED_SHARE
-    frames = sounds.soft if is_soft else sounds.clipped if is_clipped else sounds.frames
-    clip = frames.clip(row)
+    copy = int(random.choice(len(sounds.copies), p=COPY_SHARES))
+    clip = sounds.copies[copy].clip(row)
     missing = length - clip.shape[1]
     if missing > 0:
         before = int(random.integers(missing + 1))

@@ -1,7 +1,8 @@
 """Sounds that the fine-tuning learns from: clips with our tags, others with tags that are sure.
 
-The front-end brings every sound to one peak level. Copies of it are what recordings at a
-wrong level are: rounded to 16 bits when it was 40 dB softer, and clipped when it was 20 dB louder.
+The front-end brings every sound to one peak level. Copies of it are what recordings at a wrong
+level are: rounded to 16 bits when it was 40 dB softer, and clipped when it was 20 dB louder.
+Further copies are played slower and faster, so that there are more kinds of sounds.
 """
 
 import hashlib
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import soxr
 from numpy.typing import NDArray
 
 from core.audio.decode import decode
@@ -22,8 +24,10 @@ from training.datasets.types import Frames, Labels
 
 SOFT_PEAK = 0.01
 """-40 dB: the peak at which the soft copies were rounded."""
-CLIPPED_PEAK = 10.0
-"""+20 dB: the peak from which the clipped copies lost what is above full scale."""
+GAIN = 10.0
+"""+20 dB: the clipped copies lost what it brings above full scale."""
+SLOW, FAST = 0.8, 1.25
+"""Speed, and with it pitch, of copies."""
 STEPS_OF_16_BITS = 32_767
 MAX_CLIPS_OF_RECORDING = 4
 SCALER = Scaler(np.array([-4.5], np.float32), np.array([5.0], np.float32))
@@ -70,38 +74,24 @@ class Sounds:
     """Clips as the network takes them.
 
     Attributes:
-        frames: Log-mels.
-        soft: Log-mels of the soft copies.
-        clipped: Log-mels of the clipped copies.
+        copies: Log-mels of the clips as they are, and of each of `CHANGES`.
         targets: Probability of each own tag, float32 [clips, own].
         recordings: Of each clip, str [clips].
     """
 
-    frames: Frames
-    soft: Frames
-    clipped: Frames
+    copies: tuple[Frames, ...]
     targets: Labels
     recordings: NDArray[np.str_]
 
+    @property
+    def frames(self) -> Frames:
+        """Return the log-mels of the clips as they are."""
+        return self.copies[0]
+
     def rows(self, rows: NDArray[np.int64]) -> "Sounds":
         """Return the clips of these rows."""
-        return Sounds(
-            _selected(self.frames, rows),
-            _selected(self.soft, rows),
-            _selected(self.clipped, rows),
-            self.targets[rows],
-            self.recordings[rows],
-        )
-
-    def followed_by(self, other: "Sounds") -> "Sounds":
-        """Return these clips and then the `other` ones."""
-        return Sounds(
-            self.frames.followed_by(other.frames),
-            self.soft.followed_by(other.soft),
-            self.clipped.followed_by(other.clipped),
-            np.concatenate([self.targets, other.targets]),
-            np.concatenate([self.recordings, other.recordings]),
-        )
+        copies = tuple(_selected(frames, rows) for frames in self.copies)
+        return Sounds(copies, self.targets[rows], self.recordings[rows])
 
 
 def tag_space(own: tuple[str, ...], labels: LabelTags | None = None) -> TagSpace:
@@ -116,9 +106,9 @@ def load_sounds(clips: Sequence[Clip], own: tuple[str, ...], cache: Path) -> Sou
     Raises:
         AudioError: A clip cannot be decoded.
     """
-    frames, soft, clipped = (_load_frames(clips, cache, change) for change in CHANGES)
+    copies = tuple(load_frames(clips, cache, change) for change in (unchanged, *CHANGES))
     recordings = np.array([clip.recording for clip in clips])
-    return Sounds(frames, soft, clipped, multi_hot(clips, own), recordings)
+    return Sounds(copies, multi_hot(clips, own), recordings)
 
 
 def few_of_each_recording(
@@ -133,13 +123,23 @@ def few_of_each_recording(
     return np.array(sorted(row for kept_rows in kept.values() for row in kept_rows), np.int64)
 
 
-def split_off(
-    recordings: NDArray[np.str_], share: float, random: np.random.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return rows of most recordings, and rows of a `share` of them."""
-    names = random.permutation(np.unique(recordings))
-    is_held = np.isin(recordings, names[: int(len(names) * share)])
-    return np.flatnonzero(~is_held), np.flatnonzero(is_held)
+def parts_by_source(sources: NDArray[np.str_], count: int) -> NDArray[np.int64]:
+    """Divide sounds into parts of about the same size, none of which shares a source.
+
+    Args:
+        sources: Of each sound, [sounds].
+        count: Of parts.
+
+    Returns:
+        Each sound's part from 0, int [sounds]; fewer parts than `count` if there are fewer sources.
+    """
+    names, numbers = np.unique(sources, return_counts=True)
+    part_of, sizes = np.zeros(len(names), np.int64), np.zeros(count, np.int64)
+    for index in np.argsort(-numbers, kind="stable"):
+        part_of[index] = np.argmin(sizes)
+        sizes[part_of[index]] += numbers[index]
+    parts: NDArray[np.int64] = part_of[np.searchsorted(names, sources)]
+    return parts
 
 
 def at_peak(samples: NDArray[np.float32], peak: float) -> NDArray[np.float32]:
@@ -156,7 +156,22 @@ def softened(samples: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def clipped(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return a sound as it is after +20 dB, without what is above full scale."""
-    return at_peak(samples, CLIPPED_PEAK).clip(-1, 1)
+    return (samples * np.float32(GAIN)).clip(-1, 1)
+
+
+def slower(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a sound played at `SLOW` speed."""
+    return _at_speed(samples, SLOW)
+
+
+def faster(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a sound played at `FAST` speed."""
+    return _at_speed(samples, FAST)
+
+
+def _at_speed(samples: NDArray[np.float32], speed: float) -> NDArray[np.float32]:
+    resampled = soxr.resample(samples, AUDIOSET.rate * speed, AUDIOSET.rate)
+    return np.asarray(resampled, np.float32)
 
 
 def unchanged(samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -164,22 +179,19 @@ def unchanged(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     return samples
 
 
-CHANGES: tuple[Callable[[NDArray[np.float32]], NDArray[np.float32]], ...] = (
-    unchanged,
-    softened,
-    clipped,
-)
-"""From a sound to its copies, in the order of `Sounds`."""
+Change = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+CHANGES: tuple[Change, ...] = (softened, clipped, slower, faster)
+"""From a sound to its copies, in the order of `Sounds.copies` after the first."""
 
 
-def _load_frames(
-    clips: Sequence[Clip],
-    cache: Path,
-    change: Callable[[NDArray[np.float32]], NDArray[np.float32]],
-) -> Frames:
-    """Return log-mels of copies of clips, kept under a name that depends on the files."""
-    levels = (SOFT_PEAK, CLIPPED_PEAK)
-    key = hashlib.sha256(repr((AUDIOSET, levels, change.__name__)).encode())
+def load_frames(clips: Sequence[Clip], cache: Path, change: Change = unchanged) -> Frames:
+    """Return log-mels of clips after a change, kept under a name that depends on the files.
+
+    Raises:
+        AudioError: A clip cannot be decoded.
+    """
+    constants = (SOFT_PEAK, GAIN, SLOW, FAST)
+    key = hashlib.sha256(repr((AUDIOSET, constants, change.__name__)).encode())
     for clip in clips:
         facts = clip.path.stat()
         key.update(f"{clip.path.resolve()} {facts.st_size} {facts.st_mtime_ns}\n".encode())

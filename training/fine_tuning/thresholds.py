@@ -1,8 +1,11 @@
-"""From logits to probabilities and thresholds, chosen on validation and on other sounds held back.
+"""From logits to probabilities and thresholds, chosen on validation and on other sounds.
 
-A tag with clips of its own is calibrated on validation. Its threshold has the best F score; that of
-a rare tag is pulled to the common one. Other sounds count twice, because there are fewer of them. A
-tag that only AudioSet's labels give has no clips to choose a threshold on: it is `LABEL_FLOOR`,
+A tag with clips of its own is calibrated on validation. Its threshold is where a right suggestion
+is worth most in comparison with wrong ones, both on validation and on other sounds; that of a rare
+tag is pulled to the common one. The logits of other sounds come from heads that were trained
+without the source that the sound is from: only they tell how unknown sounds will be tagged.
+
+A tag that only AudioSet's labels give has no clips to choose a threshold on: it is `LABEL_FLOOR`,
 raised to what `LABEL_QUANTILE` of the clips that cannot mean the tag stay below.
 """
 
@@ -14,12 +17,14 @@ from training.datasets.types import Labels
 from training.evaluate import THRESHOLD_PRIOR, Logits, Probabilities, calibrate
 from training.fine_tuning.data import TagSpace
 
-LABEL_FLOOR = 0.5
+LABEL_FLOOR = 0.6
 LABEL_QUANTILE = 0.998
-OTHER_SOUNDS_WEIGHT = 2.0
-RECALL_WEIGHT = 0.7
-"""Of recall in the F score, squared beta: a wrong suggestion costs more than a missing one."""
-GRID = np.linspace(0.1, 0.9, 81)
+WRONG_COST, UNKNOWN_COST = 0.7, 0.35
+"""Of a wrong suggestion on validation, and on another sound; a right one is worth 1."""
+MAX_UNKNOWN_SHARE = 0.02
+"""Share of other sounds that may be given one tag wrongly."""
+MAX_THRESHOLD = 0.995
+GRID = np.append(np.linspace(0.1, 0.95, 86), [0.96, 0.97, 0.98, 0.99])
 
 
 def calibrate_own(
@@ -30,21 +35,16 @@ def calibrate_own(
     Args:
         validation: Logits of validation clips, [clips, own].
         labels: Their tags.
-        others: Logits of other sounds that were held back, [sounds, own].
+        others: Logits of other sounds, by heads that know nothing of their source, [sounds, own].
         other_labels: The own tags that they surely have.
     """
     fitted = calibrate(validation, labels)
-    probabilities = fitted.probabilities(np.concatenate([validation, others]))
-    truth = np.concatenate([labels, other_labels])
-    weights = np.ones((len(truth), 1), np.float32)
-    weights[len(labels) :] = OTHER_SOUNDS_WEIGHT
-    common = _best_threshold(probabilities, truth, weights)
+    known, unknown = fitted.probabilities(validation), fitted.probabilities(others)
+    worth = _worth(known, labels, unknown, other_labels)
+    common, own = GRID[np.argmax(worth.sum(axis=1))], GRID[np.argmax(worth, axis=0)]
     support = labels.sum(axis=0)
-    columns = range(truth.shape[1])
-    own = np.array(
-        [_best_threshold(probabilities[:, [k]], truth[:, [k]], weights) for k in columns]
-    )
     thresholds = (support * own + THRESHOLD_PRIOR * common) / (support + THRESHOLD_PRIOR)
+    thresholds = np.maximum(thresholds, _unknown_floor(unknown, other_labels))
     return Calibration(fitted.slope, fitted.offset, thresholds.astype(np.float32))
 
 
@@ -100,15 +100,23 @@ def joined(own: Calibration, of_labels: NDArray[np.float32], space: TagSpace) ->
     )
 
 
-def _best_threshold(
-    probabilities: Probabilities, truth: Labels, weights: NDArray[np.float32]
-) -> float:
-    """Return the threshold of the best F score."""
+def _worth(
+    known: Probabilities, labels: Labels, unknown: Probabilities, unknown_labels: Labels
+) -> NDArray[np.float64]:
+    """Return what suggestions at each threshold of `GRID` are worth, [thresholds, tags]."""
+    rows = []
+    for threshold in GRID:
+        of_known, of_unknown = known >= threshold, unknown >= threshold
+        true_positives = (of_known * labels).sum(axis=0)
+        false_positives = (of_known * (1 - labels)).sum(axis=0)
+        invented = (of_unknown * (1 - unknown_labels)).sum(axis=0)
+        rows.append(true_positives - WRONG_COST * false_positives - UNKNOWN_COST * invented)
+    return np.array(rows)
 
-    def score(threshold: float) -> float:
-        predicted = (probabilities >= threshold) * weights
-        true_positives = float((predicted * truth).sum())
-        relevant = predicted.sum() + RECALL_WEIGHT * (truth * weights).sum()
-        return (1 + RECALL_WEIGHT) * true_positives / max(1e-9, float(relevant))
 
-    return float(GRID[np.argmax([score(threshold) for threshold in GRID])])
+def _unknown_floor(probabilities: Probabilities, labels: Labels) -> NDArray[np.float64]:
+    """Return for each tag what all but `MAX_UNKNOWN_SHARE` of the sounds without it stay below."""
+    allowed = int(MAX_UNKNOWN_SHARE * len(probabilities))
+    without = np.where(labels > 0, 0.0, probabilities)
+    highest = -np.sort(-without, axis=0)[min(allowed, len(without) - 1)]
+    return np.asarray(np.nextafter(highest, 2).clip(0, MAX_THRESHOLD), np.float64)
