@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from core.work import Checkpoint, stop_after
+
 QUANTUM_S = 0.25
 """Of work in one go, where others wait."""
 POLL_INTERVAL_S = 0.2
@@ -25,15 +27,17 @@ class Requester:
     Attributes:
         group: Those who share evenly with other groups.
         person: One of them, who shares evenly with the others of the group.
+        in_background: It has no share: its clips are worked on while nobody else's wait.
     """
 
     group: str
     person: str
+    in_background: bool = False
 
     @property
-    def accounts(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return the keys of the group and of the person."""
-        return (self.group,), (self.group, self.person)
+    def accounts(self) -> tuple[tuple[str, ...], ...]:
+        """Return the keys of the group and of the person; none of who has no share."""
+        return () if self.in_background else ((self.group,), (self.group, self.person))
 
 
 @dataclass(eq=False)
@@ -77,13 +81,29 @@ class Turn:
             self._queue.wait(self._ticket, self._report)
             self._report(0)
 
+    def limited_to(self, seconds: float, name: str) -> Checkpoint:
+        """Return the checkpoint of work that also ends once it takes too long.
+
+        Args:
+            seconds: That the clip may hold a slot.
+            name: What to call the clip in the error, `WorkTooLong`.
+        """
+        check_time = stop_after(seconds, name, clock=lambda: self.worked_s)
+
+        def checkpoint() -> None:
+            check_time()
+            self.checkpoint()
+
+        return checkpoint
+
 
 class AnalysisQueue:
     """So many clips are worked on at a time; who has used least goes first.
 
     A clip that has held its slot for a quantum gives it up at its next checkpoint if somebody
     else waits. So a short clip is done within about a quantum for each person who is there, and
-    ten files of one person delay others no more than one does.
+    ten files of one person delay others no more than one does. Work in the background gives its
+    slot up at once.
     """
 
     def __init__(
@@ -152,7 +172,8 @@ class AnalysisQueue:
         """
         with self._changed:
             self._account(ticket)
-            if ticket.turn_s < self._quantum_s or self._next() is None:
+            following = self._next()
+            if following is None or not self._may_interrupt(ticket, following):
                 return False
             ticket.running = False
             self._grant()
@@ -196,6 +217,12 @@ class AnalysisQueue:
         ]
         return min(waiting, key=self._order(), default=None)
 
+    def _may_interrupt(self, ticket: _Ticket, following: _Ticket) -> bool:
+        """Return True if a clip that is worked on has to make room for another one."""
+        if ticket.requester.in_background and not following.requester.in_background:
+            return True
+        return ticket.turn_s >= self._quantum_s
+
     def _order(self) -> Callable[[_Ticket], tuple[float, ...]]:
         """Return the key that sorts clips by whose turn it is.
 
@@ -208,9 +235,11 @@ class AnalysisQueue:
             started.update(ticket.requester.accounts if ticket.started else ())
 
         def key(ticket: _Ticket) -> tuple[float, ...]:
+            if ticket.requester.in_background:
+                return True, not ticket.started, ticket.number
             group, person = ticket.requester.accounts
             used = running[group], self._used[group], running[person], self._used[person]
-            return (*used, started[person], not ticket.started, ticket.number)
+            return (False, *used, started[person], not ticket.started, ticket.number)
 
         return key
 

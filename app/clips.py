@@ -75,10 +75,12 @@ class BatchClip:
         row: Its description, with the model's tags and category.
         spectrogram: Name of the picture among the temporary media.
         facts: Length and format, for people.
+        note: A sentence where not all of it was analysed.
         problem: Why it could not be analysed; empty if it was.
     """
 
     row: BulkRow
     spectrogram: str = ""
     facts: str = ""
+    note: str = ""
     problem: str = ""

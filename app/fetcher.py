@@ -3,9 +3,11 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from app.analysis_queue import AnalysisQueue, Requester
 from app.predictor import ActivePredictor
 from core.audio.types import AudioLimits
 from core.errors import EarmarkError
@@ -17,11 +19,13 @@ from core.settings import Settings
 from core.storage.active_model import AUTOMATIC
 from core.storage.runs import Run
 from core.storage.workspace import Workspace
+from core.work import Checkpoint
 
 logger = logging.getLogger(__name__)
 
 MIN_SHOWN_WAIT_S = 5
 """A shorter pause between requests is not worth a word."""
+IN_BACKGROUND = Requester("fetch", "fetch", in_background=True)
 
 
 @dataclass(frozen=True)
@@ -57,9 +61,18 @@ class Fetcher:
         settings: Settings,
         workspace: Workspace,
         load_predictor: Callable[[], ActivePredictor],
+        queue: AnalysisQueue,
     ) -> None:
+        """Begin without a fetch.
+
+        Args:
+            settings: Name the credential and the limits.
+            workspace: Where what is fetched is kept.
+            load_predictor: Returns the model to predict with.
+            queue: In which each sound waits until no person's clip does.
+        """
         self._settings, self._workspace = settings, workspace
-        self._load_predictor = load_predictor
+        self._load_predictor, self._queue = load_predictor, queue
         self._lock = threading.Lock()
         self._current = Fetch()
         self._thread: threading.Thread | None = None
@@ -109,12 +122,24 @@ class Fetcher:
             settings.feed_limit,
             model=active.model,
             limits=AudioLimits.from_settings(settings),
+            turns=self._turn,
             actor=self._current.actor,
             progress=self._report,
         )
         self._update(stage="Looking for sounds that Freesound has deleted")
         withdraw_gone(client, self._workspace, AUTOMATIC)
         return run
+
+    @contextmanager
+    def _turn(self, name: str) -> Iterator[Checkpoint]:
+        """Wait until no person's clip waits to be analysed."""
+
+        def report(place: int) -> None:
+            stage = f"Waiting to tag {name}: people's clips go first"
+            self._update(stage=stage if place else f"Tagging {name}")
+
+        with self._queue.turn(IN_BACKGROUND, report) as turn:
+            yield turn.limited_to(self._settings.max_work_seconds, name)
 
     def _report(self, done: int, total: int, name: str) -> None:
         self._update(stage=f"Tagged {name}", done=done, total=total)

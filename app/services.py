@@ -136,4 +136,6 @@ def hourly_limit() -> HourlyLimit:
 @st.cache_resource(show_spinner=False)
 def fetcher() -> Fetcher:
     """Return the fetcher of new sounds; what it tags is kept, so it takes no other model."""
-    return Fetcher(settings(), workspace(), lambda: load_active_predictor(workspace()))
+    return Fetcher(
+        settings(), workspace(), lambda: load_active_predictor(workspace()), analysis_queue()
+    )

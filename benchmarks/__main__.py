@@ -11,11 +11,11 @@ from benchmarks.harness import ONE_THREAD, ROOT, introduction, print_text
 from core import cli
 from core.errors import EarmarkError
 
-BENCHMARKS = ("logmel", "clip", "batch", "startup")
+BENCHMARKS = ("logmel", "clip", "batch", "startup", "long")
 
 
 FUZZ = "fuzz"
-QUALITY = ("collages", "levels")
+QUALITY = ("collages", "conditions", "frames", "levels")
 """Run only by name: they measure suggestions, not time, and write tables for the model card."""
 MEMORY = "memory"
 """Run only by name: it needs Linux and Chromium."""

@@ -32,11 +32,17 @@ def predict_all(
     return lambda: list(pool.map(predict, paths, chunksize=8))
 
 
-def run_job(predictor: Predictor, folder: Path, workers: int) -> None:
-    """Run the whole job into a new workspace: tags, sound, picture, sidecars, events."""
-    with tempfile.TemporaryDirectory() as parent:
-        workspace = open_local_workspace(Path(parent) / "workspace")
-        tag_new_sounds(FolderSource(folder), predictor, workspace, workers=workers)
+def run_job(predictor: Predictor, folder: Path, workspaces: Path, workers: int) -> None:
+    """Run the whole job into a new workspace: tags, sound, picture, sidecars, events.
+
+    Args:
+        predictor: The model, loaded.
+        folder: Of the sounds.
+        workspaces: Where the workspace is made; removing it is no part of the job.
+        workers: Threads that analyse.
+    """
+    workspace = open_local_workspace(Path(tempfile.mkdtemp(dir=workspaces)))
+    tag_new_sounds(FolderSource(folder), predictor, workspace, workers=workers)
 
 
 def link_all(folder: Path, paths: Sequence[Path]) -> None:
@@ -50,17 +56,18 @@ def process_pool(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), start_worker)
 
 
-def measure(paths: Sequence[Path], folder: Path) -> dict[str, Timing]:
+def measure(paths: Sequence[Path], folder: Path, workspaces: Path) -> dict[str, Timing]:
     """Time all sides.
 
     Args:
         paths: The files to predict.
         folder: Of the different files, for the job, which predicts none twice.
+        workspaces: A folder for the job's workspaces.
     """
     predictor = Predictor.from_folder()
 
     def predict_file(path: Path) -> object:
-        return predictor.predict(decode(path))
+        return predictor.predict(decode(path, rate=predictor.rate))
 
     with ExitStack() as stack:
         thread = stack.enter_context(ThreadPoolExecutor(1))
@@ -73,7 +80,7 @@ def measure(paths: Sequence[Path], folder: Path) -> dict[str, Timing]:
             {
                 "prediction, 1 thread": predict_all(thread, predict_file, paths),
                 REFERENCE: predict_all(two_threads, predict_file, paths),
-                WHOLE_JOB: lambda: run_job(predictor, folder, 2),
+                WHOLE_JOB: lambda: run_job(predictor, folder, workspaces, 2),
                 "librosa's way, 2 processes": predict_all(processes, predict_in_worker, paths),
             },
             ROUNDS,
@@ -85,9 +92,9 @@ def main() -> None:
     """Print sounds per second of each side."""
     different = harness.clips(CLIPS)
     paths = list(islice(cycle(different), CLIPS))
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as workspaces:
         link_all(Path(folder), different)
-        timings = measure(paths, Path(folder))
+        timings = measure(paths, Path(folder), Path(workspaces))
     counts = {name: len(different) if name == WHOLE_JOB else CLIPS for name in timings}
     rates = {name: 1000 * counts[name] / timing.median for name, timing in timings.items()}
     rows = [

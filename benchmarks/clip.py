@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from benchmarks import harness
 from benchmarks.harness import Timing, compare
 from benchmarks.librosa_pipeline import LibrosaPredictor
-from core.audio.decode import MODEL_RATE_HZ, decode
+from core.audio.decode import decode
 from core.model.logmel import log_mel
 from core.model.predictor import Predictor
 
@@ -21,11 +21,11 @@ ENCODER_BLOCK = 1 << 15
 """libvorbis overflows its stack on very long single writes."""
 
 
-def floor(path: Path) -> NDArray[np.float32]:
-    """Decode, downmix, resample and nothing else, in the fewest steps: [n] at 22,000 Hz."""
+def floor(path: Path, model_rate: int) -> NDArray[np.float32]:
+    """Decode, downmix, resample and nothing else, in the fewest steps: [n] at `model_rate` Hz."""
     sound, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
     mono = sound[:, 0] if sound.shape[1] == 1 else (sound[:, 0] + sound[:, 1]) * np.float32(0.5)
-    resampled: NDArray[np.float32] = soxr.resample(mono, rate, MODEL_RATE_HZ, quality="HQ")
+    resampled: NDArray[np.float32] = soxr.resample(mono, rate, model_rate, quality="HQ")
     return resampled
 
 
@@ -43,17 +43,25 @@ def stereo_clip(folder: Path) -> Path:
     return path
 
 
+def opus_clip(folder: Path) -> Path:
+    """Write five seconds of real sound as Ogg Opus, mono at 48,000 Hz, as most encoders do."""
+    path = folder / "mono.opus"
+    soundfile.write(path, harness.joined(5, 48_000), 48_000, format="OGG", subtype="OPUS")
+    return path
+
+
 def measure(
     path: Path, predictor: Predictor, librosa_predictor: LibrosaPredictor
 ) -> dict[str, Timing]:
     """Time the three sides, and Earmark's steps by themselves."""
-    recording = decode(path)
+    rate = predictor.rate
+    recording = decode(path, rate=rate)
     return compare(
         {
-            EARMARK: lambda: predictor.predict(decode(path)),
+            EARMARK: lambda: predictor.predict(decode(path, rate=rate)),
             LIBROSA: lambda: librosa_predictor.predict_file(path),
-            FLOOR: lambda: floor(path),
-            "decode": lambda: decode(path),
+            FLOOR: lambda: floor(path, rate),
+            "decode": lambda: decode(path, rate=rate),
             "log-mel": lambda: log_mel(recording.samples, predictor.bundle.front_end),
             "predict": lambda: predictor.predict(recording),
         },
@@ -76,16 +84,19 @@ def show(title: str, timings: dict[str, Timing]) -> None:
 
 
 def main() -> None:
-    """Print a table for a ten-second stereo file and another for a five-second real clip."""
+    """Print a table for a stereo Vorbis file, one for an Opus file, one for a real clip."""
     predictor, librosa_predictor = Predictor.from_folder(), LibrosaPredictor.from_folder()
-    with tempfile.TemporaryDirectory() as folder:
-        stereo = measure(stereo_clip(Path(folder)), predictor, librosa_predictor)
-    show("10 s stereo 44.1 kHz Ogg Vorbis", stereo)
-    short = harness.five_second_clip()
-    facts = decode(short).facts
+    clip = harness.five_second_clip()
+    facts = decode(clip).facts
     kind = f"{'mono' if facts.channels == 1 else 'stereo'} {facts.rate / 1000:g} kHz"
-    timings = measure(short, predictor, librosa_predictor)
-    show(f"{facts.seconds:.0f} s {kind} ({short.name})", timings)
+    with tempfile.TemporaryDirectory() as folder:
+        files = {
+            "10 s stereo 44.1 kHz Ogg Vorbis": stereo_clip(Path(folder)),
+            "5 s mono 48 kHz Ogg Opus": opus_clip(Path(folder)),
+            f"{facts.seconds:.0f} s {kind} ({clip.name})": clip,
+        }
+        for title, path in files.items():
+            show(title, measure(path, predictor, librosa_predictor))
 
 
 if __name__ == "__main__":

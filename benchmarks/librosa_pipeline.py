@@ -11,40 +11,47 @@ import librosa
 import numpy as np
 from numpy.typing import NDArray
 
-from core.audio.decode import MODEL_RATE_HZ
 from core.audio.types import AudioFacts, Recording
-from core.model.logmel import COALA, EPSILON
+from core.model.logmel import COALA, LogMelSpec
 from core.model.predictor import Prediction, Predictor
 from core.work import Checkpoint, no_checkpoint
 
 
-def librosa_log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Compute what `core.model.logmel.log_mel` computes.
+def librosa_log_mel(samples: NDArray[np.float32], spec: LogMelSpec = COALA) -> NDArray[np.float32]:
+    """Compute what `core.model.logmel.log_mel` computes; of Kaldi's mel bands librosa's nearest.
 
     Args:
-        samples: float32 [n] at 22,000 Hz.
+        samples: float32 [n] at `spec.rate` Hz.
+        spec: The front-end.
 
     Returns:
         Log-mel frames, float32 [bands, time].
     """
-    magnitudes = librosa.feature.melspectrogram(
+    is_kaldi = spec.scale == "kaldi"
+    if spec.pre_emphasis:
+        samples = librosa.effects.preemphasis(samples, coef=spec.pre_emphasis)[1:]
+    bands = librosa.feature.melspectrogram(
         y=samples,
-        sr=COALA.rate,
-        n_fft=COALA.n_fft,
-        hop_length=COALA.hop,
-        n_mels=COALA.bands,
-        power=1.0,
-        pad_mode=COALA.pad_mode,
+        sr=spec.rate,
+        n_fft=spec.n_fft,
+        hop_length=spec.hop,
+        win_length=spec.window_size,
+        n_mels=spec.bands,
+        fmax=spec.last_hz,
+        power=float(spec.power),
+        pad_mode=spec.pad_mode,
+        htk=is_kaldi,
+        norm=None if is_kaldi else "slaney",
     )
-    frames: NDArray[np.float32] = np.log(magnitudes + EPSILON)
+    frames: NDArray[np.float32] = np.log(bands + np.float32(spec.epsilon))
     return frames
 
 
-def librosa_decode(path: Path) -> Recording:
-    """Decode, downmix and resample with librosa."""
-    samples, rate = librosa.load(path, sr=MODEL_RATE_HZ)
-    facts = AudioFacts("", int(rate), 1, len(samples) / rate)
-    return Recording(path.name, facts, samples, int(rate))
+def librosa_decode(path: Path, rate: int) -> Recording:
+    """Decode, downmix and resample to `rate` Hz with librosa."""
+    samples, _ = librosa.load(path, sr=rate)
+    facts = AudioFacts("", rate, 1, len(samples) / rate)
+    return Recording(path.name, facts, samples, rate)
 
 
 class LibrosaPredictor(Predictor):
@@ -57,12 +64,13 @@ class LibrosaPredictor(Predictor):
         self, recording: Recording, checkpoint: Checkpoint = no_checkpoint
     ) -> NDArray[np.float32]:
         """Return librosa's log-mel of a recording at the front-end's level."""
-        peak = np.float32(10 ** (self.bundle.front_end.peak_db / 20))
-        return librosa_log_mel(librosa.util.normalize(recording.samples) * peak)
+        spec = self.bundle.front_end
+        peak = np.float32(10 ** (spec.peak_db / 20))
+        return librosa_log_mel(librosa.util.normalize(recording.samples) * peak, spec)
 
     def predict_file(self, path: Path) -> Prediction:
         """Predict the tags of a file."""
-        return self.predict(librosa_decode(path))
+        return self.predict(librosa_decode(path, self.rate))
 
 
 _predictor: LibrosaPredictor

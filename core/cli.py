@@ -14,9 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from core.errors import EarmarkError
 from core.logging import configure
@@ -33,10 +30,10 @@ INTERRUPTED = 130
 """The shell's exit status for Ctrl-C."""
 BAR_LENGTH = 20
 TAGS_PRINTED = 5
+MANY_FILES = 10
+"""From so many files on, importing FFmpeg takes less time than it gains."""
 MAX_LINES_NAMED = 20
 """Lines of an imported file whose faults are printed one by one."""
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
 OutputFormat = Literal["json", "csv"] | None
 
 
@@ -113,15 +110,17 @@ def tag(files: tuple[Path, ...], form: OutputFormat, top: int | None) -> None:
     tagged: list[TaggedFile] = []
     for path in files:
         try:
-            recording = decode(path, rate=predictor.rate, limits=limits)
+            recording = decode(
+                path, rate=predictor.rate, limits=limits, import_little=len(files) < MANY_FILES
+            )
         except AudioError as error:
-            err.print(str(error), markup=False, soft_wrap=True)
+            click.echo(str(error), err=True)
             continue
         scores = predictor.predict(recording, top or TAGS_PRINTED).top[:top]
         facts = recording.facts
         tagged.append(TaggedFile(path, facts.seconds, scores, model, facts.note))
         if facts.note:
-            err.print(f"{path}: {facts.note}", markup=False, soft_wrap=True)
+            click.echo(f"{path}: {facts.note}", err=True)
         if form == "json":
             print(_to_json(tagged[-1]), flush=True)
     if form == "csv":
@@ -146,7 +145,7 @@ def _load_model(settings: Settings) -> "tuple[Predictor, str]":
 
     active = resolve_model(open_workspace(settings), allow_fallback=True)
     if active.notice:
-        err.print(active.notice, markup=False, soft_wrap=True)
+        click.echo(active.notice, err=True)
     return Predictor.from_folder(active.folder), str(active.model)
 
 
@@ -174,19 +173,23 @@ def _print_csv(tagged: Sequence[TaggedFile]) -> None:
 
 
 def _print_table(file: TaggedFile) -> None:
-    out.print(f"{file.path} ({file.seconds:.1f} s)", markup=False, soft_wrap=True)
+    click.echo(f"{file.path} ({file.seconds:.1f} s)")
     for score in file.top:
         bar = "█" * round(BAR_LENGTH * score.probability)
         mark = "*" if score.above_threshold else " "
         line = f"  {mark} {score.tag:<14} {score.probability:4.0%}  {bar}"
-        out.print(line.rstrip(), markup=False)
+        click.echo(line.rstrip())
     if not any(score.above_threshold for score in file.top):
-        out.print("    nothing that the model is sure of")
+        click.echo("    nothing that the model is sure of")
 
 
 @main.command()
 def doctor() -> None:
     """Say what is configured, what is missing, and what works without it."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     from core.doctor import examine
 
     findings = examine()
@@ -194,7 +197,7 @@ def doctor() -> None:
     for finding in findings:
         mark = Text(finding.mark, style=finding.style)
         table.add_row(mark, Text(finding.subject, style="bold"), Text(finding.text))
-    out.print(table)
+    Console(highlight=False).print(table)
     if any(finding.health == "broken" for finding in findings):
         sys.exit(1)
 
@@ -218,13 +221,13 @@ def export_files(events: Path | None, tags: Path | None) -> None:
     if events:
         lines = [event.to_json() for event in workspace.events.all()]
         _write(events, "".join(f"{line}\n" for line in lines))
-        err.print(f"{len(lines)} events written to {events}.", markup=False)
+        click.echo(f"{len(lines)} events written to {events}.", err=True)
     if tags:
         from core.events.formats import to_prototype_format
 
         entries = to_prototype_format(workspace.sounds.all())
         _write(tags, json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
-        err.print(f"Tags of {len(entries)} sounds written to {tags}.", markup=False)
+        click.echo(f"Tags of {len(entries)} sounds written to {tags}.", err=True)
 
 
 @main.command("import")
@@ -236,16 +239,18 @@ def import_file(file: Path) -> None:
     """
     events, refused = _parse_file(file)
     for number, reason in refused[:MAX_LINES_NAMED]:
-        err.print(f"{file}, line {number}: {reason}", markup=False, soft_wrap=True)
+        click.echo(f"{file}, line {number}: {reason}", err=True)
     if len(refused) > MAX_LINES_NAMED:
         more = f"{len(refused) - MAX_LINES_NAMED} more lines are no events, either."
-        err.print(f"{file}: {more}", markup=False, soft_wrap=True)
+        click.echo(f"{file}: {more}", err=True)
     workspace = _open_workspace()
     added = workspace.events.append(events)
     workspace.sync.wait_until_synced()
     known = len(events) - added
     logger.info("import added=%d known=%d refused=%d", added, known, len(refused))
-    err.print(f"{added} events added, {known} were there already, {len(refused)} lines refused.")
+    click.echo(
+        f"{added} events added, {known} were there already, {len(refused)} lines refused.", err=True
+    )
     if refused:
         sys.exit(1)
 
@@ -256,7 +261,7 @@ def rebuild() -> None:
     workspace = _open_workspace()
     count = workspace.events.rebuild()
     logger.info("rebuild sounds=%d", count)
-    err.print(f"The tables of {count} sounds were rebuilt.")
+    click.echo(f"The tables of {count} sounds were rebuilt.", err=True)
 
 
 def _parse_file(file: Path) -> "tuple[list[Event], list[tuple[int, str]]]":

@@ -1,11 +1,19 @@
 """Files that a reader never sees half written."""
 
+import logging
 import os
+import re
 import sys
+import time
 import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+logger = logging.getLogger(__name__)
+
+ABANDONED_S = 24 * 3600
+"""A file that is being written exists for seconds; after a day its process is gone."""
+_PARTIAL_NAME = re.compile(r"\.[0-9a-f]{32}\.partial")
 MAX_SINGLE_SYNCS = 8
 """More files than that are brought to the disk by one sync of everything, which is faster."""
 
@@ -37,20 +45,48 @@ def write_all_atomic(files: Iterable[tuple[Path, bytes]]) -> None:
     Raises:
         OSError: A file cannot be written. Those that are replaced already are whole.
     """
-    partials: list[tuple[Path, Path]] = []
+    partials: dict[Path, Path] = {}
+    folders: set[Path] = set()
     try:
         for path, data in files:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.parent not in folders:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                folders.add(path.parent)
             partial = path.with_name(f".{uuid.uuid4().hex}.partial")
-            partials.append((partial, path))
+            partials[partial] = path
             partial.write_bytes(data)
-        _sync([partial for partial, _ in partials])
-        for partial, path in partials:
+        _sync(list(partials))
+        for partial, path in list(partials.items()):
             partial.replace(path)
-        _sync(sorted({path.parent for _, path in partials}))
+            del partials[partial]
+        _sync(sorted(folders))
     finally:
-        for partial, _ in partials:
+        for partial in partials:
             partial.unlink(missing_ok=True)
+
+
+def remove_abandoned(folder: Path) -> int:
+    """Remove what killed processes left behind of files that they were writing.
+
+    Args:
+        folder: Is searched with its subfolders. Only files go that `write_atomic` names so, and
+            that were not touched for `ABANDONED_S` seconds.
+
+    Returns:
+        The number of files removed. One that cannot be removed stays, and is logged.
+    """
+    removed, latest = 0, time.time() - ABANDONED_S
+    for parent, _, names in os.walk(folder):
+        for path in (Path(parent, name) for name in names if _PARTIAL_NAME.fullmatch(name)):
+            try:
+                if path.lstat().st_mtime < latest:
+                    path.unlink()
+                    removed += 1
+            except OSError as error:
+                logger.warning("partial file stays path=%s reason=%s", path, error.strerror)
+    if removed:
+        logger.info("partial files removed count=%d folder=%s", removed, folder)
+    return removed
 
 
 def _sync(paths: Sequence[Path]) -> None:

@@ -141,14 +141,20 @@ class Settings(BaseSettings):
         60,
         gt=0,
         le=7200,
-        description="Longest that the app works on one clip, in seconds; "
-        "its wait in the queue does not count",
+        description="Longest work on one sound, in seconds; its wait in the queue does not count",
     )
     max_analyses: int | None = Field(
         None,
         ge=1,
         le=256,
         description="Clips that the app works on at a time; without it, one per core",
+    )
+    max_suggestions: int = Field(
+        5,
+        ge=1,
+        le=30,
+        description="Most tags that are suggested for ten seconds of sound; "
+        "for longer sounds as many again for each further ten seconds, but no more than 30",
     )
     page_size: int = Field(10, ge=1, le=50, description="Sounds on a page of the monitor")
     threads: int = Field(

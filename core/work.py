@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 from core.errors import EarmarkError
@@ -13,6 +14,9 @@ Checkpoint = Callable[[], None]
 
 Whoever calls it lets the error pass and leaves nothing half done.
 """
+Turns = Callable[[str], AbstractContextManager[Checkpoint]]
+"""Called with a sound's name before the work on it. The context is entered when the work may begin
+and left at its end; it gives the checkpoint to call meanwhile."""
 
 
 class WorkStopped(EarmarkError):
@@ -52,3 +56,18 @@ def stop_after(
             raise WorkTooLong(f"{name} takes too long and {reason}; please shorten it.")
 
     return checkpoint
+
+
+def unlimited(name: str) -> AbstractContextManager[Checkpoint]:
+    """Begin the work on a sound at once, for as long as it takes: the simplest `Turns`."""
+    return nullcontext(no_checkpoint)
+
+
+def limited_to(seconds: float) -> Turns:
+    """Return turns that begin at once, and end the work on a sound that takes too long.
+
+    Args:
+        seconds: Of a sound's own thread at work. Time in which other threads have the processor
+            does not count, so a busy machine refuses nothing that an idle one takes.
+    """
+    return lambda name: nullcontext(stop_after(seconds, name, time.thread_time))

@@ -27,6 +27,7 @@ from core.storage.active_model import AUTOMATIC, ActiveModel, resolve_model
 from core.storage.opening import open_workspace
 from core.storage.runs import Run
 from core.storage.workspace import Workspace
+from core.work import limited_to
 from jobs.report import console, print_skipped
 from jobs.schedule import LEEWAY, due_at, synced
 
@@ -220,6 +221,7 @@ def _tag_with_progress(
             model=active.model,
             new=new,
             limits=AudioLimits.from_settings(settings),
+            turns=limited_to(settings.max_work_seconds),
             workers=os.cpu_count() or 1,
             progress=show,
         )

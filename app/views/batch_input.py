@@ -117,4 +117,4 @@ def _analyse(name: str, data: bytes, active: ActivePredictor, label: str, show: 
     tags = tuple(tag.tag for tag in clip.suggestions if tag.above_threshold)
     guesses = predict_category(tags, {tag.tag: tag.probability for tag in clip.suggestions})
     row = replace(row, tags=tags, bst_category=guesses[0].code if guesses else "")
-    return BatchClip(row, clip.spectrogram, clip.facts)
+    return BatchClip(row, clip.spectrogram, clip.facts, clip.note)

@@ -51,7 +51,7 @@ def edit_table(clips: Sequence[BatchClip], defaults: Defaults) -> list[BulkRow]:
         _initial_rows(key, clips, labels),
         key=key,
         hide_index=True,
-        disabled=["Picture", "File", "Sound"],
+        disabled=["Picture", "File", "Sound", "Note"],
         column_config=_columns(clips, list(labels.values())),
     )
     # What was typed stays when a file is added or removed.
@@ -60,7 +60,8 @@ def edit_table(clips: Sequence[BatchClip], defaults: Defaults) -> list[BulkRow]:
     return [_row(clip, row, defaults, codes) for clip, row in zip(clips, edited, strict=True)]
 
 
-def _columns(clips: Sequence[BatchClip], categories: list[str]) -> dict[str, ColumnConfig]:
+def _columns(clips: Sequence[BatchClip], categories: list[str]) -> dict[str, ColumnConfig | None]:
+    """Return how the columns are shown; None hides one."""
     vocabulary = services.predictor().predictor.vocabulary
     tags = sorted({tag for clip in clips for tag in clip.row.tags} | set(vocabulary))
     return {
@@ -74,7 +75,12 @@ def _columns(clips: Sequence[BatchClip], categories: list[str]) -> dict[str, Col
         ),
         "Description": st.column_config.TextColumn(width="medium"),
         "Explicit": st.column_config.CheckboxColumn(help="Not for children"),
+        "Note": st.column_config.TextColumn(width="medium") if _have_notes(clips) else None,
     }
+
+
+def _have_notes(clips: Sequence[BatchClip]) -> bool:
+    return any(clip.note for clip in clips)
 
 
 def _license_title(name: object) -> str:
@@ -105,6 +111,7 @@ def _untouched_row(clip: BatchClip, labels: Mapping[str, str]) -> dict[str, obje
         "Place": "",
         "Explicit": False,
         "Sound": clip.facts,
+        "Note": clip.note,
     }
 
 

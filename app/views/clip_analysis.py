@@ -12,7 +12,7 @@ from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from app import auth, browser, services, state
-from app.analysis_queue import Report, Requester, Turn
+from app.analysis_queue import Report, Requester
 from app.clips import TriedClip
 from app.limits import Refusal
 from app.predictor import ActivePredictor
@@ -21,7 +21,7 @@ from core.audio.errors import AudioError
 from core.audio.types import AudioLimits
 from core.errors import EarmarkError
 from core.pipeline.analysis import Analysis, analyse_file
-from core.work import Checkpoint, WorkStopped, stop_after
+from core.work import Checkpoint, WorkStopped
 
 logger = logging.getLogger(__name__)
 
@@ -129,7 +129,7 @@ def analyse(
     start = time.monotonic()
     try:
         with services.analysis_queue().turn(requester, report) as turn:
-            checkpoint = _within_time(turn, name)
+            checkpoint = turn.limited_to(services.settings().max_work_seconds, name)
             analysis = analyse_file(data, name, active.predictor, active.model, limits, checkpoint)
             worked_s = turn.worked_s
     except AudioError:
@@ -157,19 +157,7 @@ def turn_on_page(name: str, label: str) -> Iterator[Checkpoint]:
     with ExitStack() as spinner:
         report = _page_report(label, _spinner_in(spinner))
         with services.analysis_queue().turn(current_requester(), report) as turn:
-            yield _within_time(turn, name)
-
-
-def _within_time(turn: Turn, name: str) -> Checkpoint:
-    """Return a turn's checkpoint that also ends work that takes too long."""
-    max_work_s = services.settings().max_work_seconds
-    check_time = stop_after(max_work_s, name, clock=lambda: turn.worked_s)
-
-    def checkpoint() -> None:
-        check_time()
-        turn.checkpoint()
-
-    return checkpoint
+            yield turn.limited_to(services.settings().max_work_seconds, name)
 
 
 def _reason(end: BaseException) -> str:

@@ -9,6 +9,7 @@ from app.text import plain, plural
 from app.views import charts
 from core.events.types import ModelRef
 from core.model.bundle import Bundle
+from core.model.metrics import Numbers
 
 SCORES = {
     "pr_auc_macro": ("PR-AUC macro", "Average precision per tag: every tag counts the same."),
@@ -67,8 +68,7 @@ def comparison(bundle: Bundle) -> None:
     if not baseline:
         return
     names = [name for name in SCORES if name in baseline]
-    tags = len(bundle.vocabulary)
-    data = f"{bundle.metrics['clips']} held-out clips, {tags} tags"
+    data = f"{bundle.metrics['clips']} held-out clips, {len(_scored_tags(bundle))} tags"
     rows = [
         {"Model": bundle.name, **_labelled(bundle.metrics["overall"], names), "Data": data},
         {
@@ -97,7 +97,7 @@ def tag_scores(bundle: Bundle) -> None:
             **{column: scores.get(name) for name, column in TAG_COLUMNS.items()},
             "Threshold": thresholds[tag],
         }
-        for tag, scores in bundle.metrics["per_tag"].items()
+        for tag, scores in _scored_tags(bundle).items()
     ]
     rows.sort(key=lambda row: -(row["PR-AUC"] or 0))
     share_bar = st.column_config.ProgressColumn(format="%.2f", min_value=0, max_value=1)
@@ -105,10 +105,19 @@ def tag_scores(bundle: Bundle) -> None:
     share_bars = dict.fromkeys(("PR-AUC", "Precision", "Recall"), share_bar)
     numbers = dict.fromkeys(("ROC-AUC", "Threshold"), number)
     st.dataframe(rows, hide_index=True, height=420, column_config=share_bars | numbers)
-    st.caption(
-        "Precision and recall at each tag's own threshold. Scores from a few recordings are "
-        "only a hint."
-    )
+    notes = [
+        "Precision and recall at each tag's own threshold. Scores from a few recordings are only a "
+        "hint."
+    ]
+    if others := len(bundle.vocabulary) - len(rows):
+        notes.append(f"No clip is labelled with the other {plural(others, 'tag')} of the model.")
+    st.caption(" ".join(notes))
+
+
+def _scored_tags(bundle: Bundle) -> Mapping[str, Numbers]:
+    """Return the scores of the tags that clips are labelled with."""
+    per_tag = bundle.metrics["per_tag"]
+    return {tag: scores for tag, scores in per_tag.items() if scores.get("clips", 1)}
 
 
 def curves(bundle: Bundle) -> None:
@@ -138,6 +147,8 @@ def _figures(bundle: Bundle) -> dict[str, go.Figure]:
 def provenance(bundle: Bundle) -> None:
     """Draw where the model comes from and how it may be used."""
     st.subheader("Training data and license", anchor=False)
+    if bundle.origin:
+        st.markdown(f"**Made from.** {plain(bundle.origin)}")
     st.markdown(f"**Data.** {plain(bundle.data or 'not stated')}")
     st.markdown(f"**License.** {plain(bundle.license or 'not stated')}")
     st.markdown(f"**Split.** {plain(bundle.metrics['split'])}")

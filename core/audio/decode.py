@@ -1,8 +1,8 @@
 """From a file or bytes to a `Recording`: mono samples at the model's rate, and a preview.
 
 A file is decoded once, block by block, so that a header which promises hours costs nothing. Only a
-file that its channels' mean does not represent, or an Ogg that browsers play otherwise than it is
-analysed, is decoded again.
+file that its channels' mean does not represent, or an Ogg that is not what its last page states, is
+decoded again.
 """
 
 from dataclasses import dataclass, replace
@@ -19,6 +19,7 @@ from core.audio.errors import (
     AbsurdHeader,
     AudioError,
     BadSamples,
+    DecodedOtherwise,
     EmptyAudio,
     NoSamples,
     NotAudio,
@@ -26,7 +27,7 @@ from core.audio.errors import (
     TruncatedAudio,
     UnsupportedAudio,
 )
-from core.audio.ogg import is_truncated_ogg, ogg_layout
+from core.audio.ogg import OggLayout, is_truncated_ogg, ogg_layout
 from core.audio.preview import PreviewEncoder
 from core.audio.sizes import announces_more
 from core.audio.types import AudioLimits, OpenedSound, Recording, Samples
@@ -44,6 +45,7 @@ def decode(
     rate: int = MODEL_RATE_HZ,
     limits: AudioLimits = AudioLimits(),
     with_preview: bool = False,
+    import_little: bool = False,
     checkpoint: Checkpoint = no_checkpoint,
 ) -> Recording:
     """Decode a file to mono float32; resampling is soxr HQ.
@@ -56,6 +58,8 @@ def decode(
         rate: Of the samples, in Hz.
         limits: Longest sound and largest file that are accepted.
         with_preview: Encode the preview in the same pass.
+        import_little: Leave FFmpeg out where libsndfile reads the sound too: importing it takes as
+            long as it gains on ten files.
         checkpoint: Called before each block of the sound is decoded, and at its end.
 
     Raises:
@@ -64,13 +68,13 @@ def decode(
     """
     label = name or ("The sound" if isinstance(source, bytes) else Path(source).name)
     data = _read(source, label, limits)
-    work = _Decoding(data, label, rate, limits, checkpoint)
-    layout = ogg_layout(data) if with_preview and data[:4] == b"OggS" else None
+    layout = ogg_layout(data) if data[:4] == b"OggS" else None
+    work = _Decoding(data, label, rate, limits, checkpoint, None if import_little else layout)
     encode = with_preview and not (layout and layout.is_playable)
     recording, channel = work.run(encode)
     if channel is not None:
         recording, _ = work.run(encode, channel)
-    if layout and not encode:
+    if layout and with_preview and not encode:
         facts = recording.facts
         plays = layout.plays_as(facts.seconds, facts.rate)
         preview = data if plays else work.run(True, channel)[0].preview
@@ -110,7 +114,9 @@ def _open_planned(plan: ReadPlan, name: str, limits: AudioLimits) -> OpenedSound
 
 def _open_one(plan: ReadPlan, name: str, limits: AudioLimits) -> OpenedSound:
     if plan.ffmpeg_format:
-        return _open_by_ffmpeg(plan.data, plan.ffmpeg_format, name, limits)
+        return _open_by_ffmpeg(
+            plan.data, plan.ffmpeg_format, name, limits, min_seconds=plan.min_seconds
+        )
     try:
         opened = libsndfile.open_blocks(plan.data, name, limits)
         if plan.fallback_format != "ogg" or opened.facts.seconds:
@@ -148,21 +154,33 @@ def _read(source: str | Path | bytes, name: str, limits: AudioLimits) -> bytes:
         raise AudioError(f"{name} cannot be read: {reason}.") from error
 
 
-def _open_by_ffmpeg(data: bytes, container: str, name: str, limits: AudioLimits) -> OpenedSound:
+def _open_by_ffmpeg(
+    data: bytes, container: str, name: str, limits: AudioLimits, *, min_seconds: float = 0.0
+) -> OpenedSound:
     from core.audio import ffmpeg  # imported only for what libsndfile does not read
 
-    return ffmpeg.open_blocks(data, container, name, limits)
+    return ffmpeg.open_blocks(data, container, name, limits, min_seconds=min_seconds)
 
 
 @dataclass(frozen=True)
 class _Decoding:
-    """A file that is decoded: its bytes, its name in errors, the samples' rate, limits."""
+    """A file that is decoded.
+
+    Attributes:
+        data: Its bytes.
+        name: What to call it in errors.
+        rate: Of the samples, in Hz.
+        limits: Of what is accepted.
+        checkpoint: Called before each block.
+        ogg: The streams of an Ogg file that FFmpeg may decode.
+    """
 
     data: bytes
     name: str
     rate: int
     limits: AudioLimits
     checkpoint: Checkpoint
+    ogg: OggLayout | None
 
     def run(self, with_preview: bool, channel: int | None = None) -> tuple[Recording, int | None]:
         """Decode the file once.
@@ -177,18 +195,38 @@ class _Decoding:
         Raises:
             AudioError: The file is not a whole, readable sound within the limits.
         """
+        quick = None if with_preview else self._open_quickly()
+        if quick:
+            try:
+                return self._decode(quick, None, channel)
+            except DecodedOtherwise:
+                pass
         opened = open_blocks(self.data, name=self.name, limits=self.limits)
         encoder = PreviewEncoder(opened.facts) if with_preview else None
-        energies = ChannelEnergies(opened.facts.channels)
         try:
-            samples, frames = self._collect(opened, encoder, energies, channel)
-            preview = encoder.finish() if encoder else b""
+            return self._decode(opened, encoder, channel)
         finally:
             if encoder:
                 encoder.close()
+
+    def _open_quickly(self) -> OpenedSound | None:
+        """Open an Ogg file that FFmpeg reads faster than libsndfile; None for any other file."""
+        if self.ogg is None or is_truncated_ogg(self.data):
+            return None
+        from core.audio import quick_ogg  # imports FFmpeg
+
+        return quick_ogg.open_blocks(self.data, self.ogg, self.limits, self.rate)
+
+    def _decode(
+        self, opened: OpenedSound, encoder: PreviewEncoder | None, channel: int | None
+    ) -> tuple[Recording, int | None]:
+        """Return what `run` does of an opened file."""
+        energies = ChannelEnergies(opened.facts.channels)
+        samples, frames = self._collect(opened, encoder, energies, channel)
+        preview = encoder.finish() if encoder else b""
         notes = [opened.facts.note, energies.note(channel) if channel is not None else ""]
         note = " ".join(filter(None, notes))
-        facts = replace(opened.facts, seconds=frames / opened.facts.rate, note=note)
+        facts = replace(opened.facts, seconds=frames / opened.rate, note=note)
         recording = Recording(self.name, facts, samples, self.rate, self.data, preview)
         return recording, energies.channel_instead_of_mean() if channel is None else None
 
@@ -205,9 +243,11 @@ class _Decoding:
             NoSamples: There are none.
             BadSamples: Some are not numbers, or not sound.
         """
-        file_rate, resampler = opened.facts.rate, None
-        if file_rate != self.rate:
-            resampler = soxr.ResampleStream(file_rate, self.rate, 1, dtype="float32", quality="HQ")
+        resampler = None
+        if opened.rate != self.rate:
+            resampler = soxr.ResampleStream(
+                opened.rate, self.rate, 1, dtype="float32", quality="HQ"
+            )
         parts: list[Samples] = []
         frames = 0
         self.checkpoint()

@@ -71,6 +71,7 @@ class ReadPlan:
         fallback_format: The same, for what libsndfile refuses; None where FFmpeg cannot help.
         links: Where several sounds begin that the file holds; empty for one alone.
         note: A sentence for the person where not all of the file can be read.
+        min_seconds: With less sound, an MP3 is not what its length header says; 0 without one.
     """
 
     data: bytes
@@ -78,6 +79,7 @@ class ReadPlan:
     fallback_format: str | None = None
     links: tuple[int, ...] = ()
     note: str = ""
+    min_seconds: float = 0.0
 
     def parts(self) -> tuple[bytes, ...]:
         """Return the file of each of several sounds."""
@@ -132,11 +134,12 @@ def _plan_frames(data: bytes, start: int) -> ReadPlan | None:
     """Return how to read frames of an MP3 or AAC without a container, if there are any."""
     layout = _mp3_layout(data, start)
     if layout:
-        return _plan_mp3(data, start, layout)
+        return _plan_mp3(data, layout)
     first = first_adts_frame(data, start)
     if first is not None:
         return ReadPlan(data[first:], "aac")
-    return ReadPlan(data, None) if data.startswith((b"ID3", b"\xff")) else None
+    # Not with its tag: libsndfile looks behind it for every kind that it knows.
+    return ReadPlan(data[start:], None) if data[start : start + 1] == b"\xff" else None
 
 
 def _plan_flac(data: bytes) -> ReadPlan:
@@ -177,20 +180,16 @@ def _plan_mpeg_in_wav(data: bytes) -> ReadPlan:
     return ReadPlan(data, "wav", "wav")
 
 
-def _plan_mp3(data: bytes, start: int, layout: Mp3Layout) -> ReadPlan:
+def _plan_mp3(data: bytes, layout: Mp3Layout) -> ReadPlan:
     """Return how to read an MP3.
 
-    libsndfile believes the length header, guesses where there is none, knows one ID3 tag at the
-    start, and refuses what else stands there.
+    By FFmpeg: libsndfile prints a line about each damaged frame, guesses the length where no header
+    states it, knows one ID3 tag at the start, and refuses what else stands there.
     """
-    is_plain = layout.first == (start if data[:3] == b"ID3" else 0) and start == _end_of_tag(data)
-    is_plain = is_plain and not (data[:3] == b"ID3" and data[5] & _ID3_FOOTER)
-    believed = layout.is_xing and not (
-        layout.is_longer_than_stated or layout.is_miscounted or layout.is_damaged
-    )
-    if is_plain and believed:
-        return ReadPlan(data, None)
-    return ReadPlan(data[layout.first :], "mp3", note=DAMAGED if layout.is_damaged else "")
+    note = DAMAGED if layout.is_damaged else ""
+    is_wrong = layout.is_longer_than_stated or layout.is_miscounted or layout.is_damaged
+    min_seconds = 0.0 if is_wrong else layout.min_seconds
+    return ReadPlan(data[layout.first :], "mp3", note=note, min_seconds=min_seconds)
 
 
 def _mp3_layout(data: bytes, start: int) -> Mp3Layout | None:

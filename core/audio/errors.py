@@ -49,3 +49,10 @@ class AbsurdHeader(AudioError):
 
 class BadSelection(AudioError):
     """Times between which there is no sound, or too little of it."""
+
+
+class DecodedOtherwise(Exception):
+    """A quick decoder found another sound than the file states: the other decoder has to read it.
+
+    It never leaves this package.
+    """

@@ -9,6 +9,8 @@ from core.audio.frames import MAX_JUNK_BYTES, MIN_CHAIN, find_chain
 MAX_FRAME_BYTES = 2_881
 COUNT_SLACK = 8
 """Writers disagree about what counts; 0.2 s."""
+SILENT_FRAMES = 2
+"""That an encoder adds at both ends, and decoders leave out."""
 
 MIN_READ_SHARE = 0.75
 """Of the frames that a damaged file states; with fewer it counts as cut off."""
@@ -38,7 +40,7 @@ class Mp3Layout:
         stated: The length header's count (Xing, Info, VBRI); None without one.
         stated_bytes: Its count of bytes; 0 without one.
         cut: The last frame is not whole.
-        is_xing: The length header is one that libsndfile knows.
+        frame_seconds: Of sound in a frame.
     """
 
     first: int
@@ -48,7 +50,12 @@ class Mp3Layout:
     stated: int | None
     stated_bytes: int
     cut: bool
-    is_xing: bool
+    frame_seconds: float
+
+    @property
+    def min_seconds(self) -> float:
+        """Return how much sound there is if the length header is right; 0 without one."""
+        return max(0, (self.stated or 0) - COUNT_SLACK - SILENT_FRAMES) * self.frame_seconds
 
     @property
     def is_damaged(self) -> bool:
@@ -89,8 +96,8 @@ def find_frames(data: bytes, start: int) -> Mp3Layout | None:
     stated, stated_bytes = _stated(head)
     cut = 0 < len(data) - end < _frame_bytes(data, end)
     frames -= 0 if stated is None else 1
-    is_xing = stated is not None and (b"Xing" in head or b"Info" in head)
-    return Mp3Layout(first, end, frames, stretches, stated, stated_bytes, cut, is_xing)
+    seconds = _frame_seconds(head)
+    return Mp3Layout(first, end, frames, stretches, stated, stated_bytes, cut, seconds)
 
 
 def _is_chain(data: bytes, position: int) -> bool:
@@ -135,6 +142,13 @@ def _frame_bytes(data: bytes, position: int) -> int:
     if layer == 1:
         return (12 * bits // hz + padding) * 4
     return (72 if layer == 3 and version != 1 else 144) * bits // hz + padding
+
+
+def _frame_seconds(head: bytes) -> float:
+    """Return how long the sound of the frame with this header is."""
+    version, layer = (2.5, 0, 2, 1)[head[1] >> 3 & 3], 4 - (head[1] >> 1 & 3)
+    samples = {1: 384, 2: 1152, 3: 1152 if version == 1 else 576}[layer]
+    return samples / (_RATES[head[2] >> 2 & 3] // {1: 1, 2: 2, 2.5: 4}[version])
 
 
 def _stated(frame: bytes) -> tuple[int | None, int]:

@@ -136,6 +136,17 @@ def _text_tags(source: soundfile.SoundFile, data: bytes) -> dict[str, str]:
     return tags
 
 
+def _text_tags_of_mp3(opened: OpenedSound) -> dict[str, str]:
+    """Return title, artist and the like of an MP3; of other compressed files none."""
+    if opened.ffmpeg_format != "mp3":
+        return {}
+    try:
+        with soundfile.SoundFile(BytesFile(opened.data)) as source:
+            return _text_tags(source, opened.data)
+    except (soundfile.LibsndfileError, TypeError):
+        return {}
+
+
 def _nearest_format(container: str, subtype: str, data: bytes) -> PartFormat:
     """Return the same container and subtype, or the nearest lossless ones.
 
@@ -202,7 +213,7 @@ def _trim_by_ffmpeg(
     data = opened.data
     sample_type = ffmpeg.lossless_sample_type(data, container)
     if sample_type is None or _joins_different_sounds(data, selection.name):
-        return _trim_lossy(data, selection, opened, {})
+        return _trim_lossy(data, selection, opened, _text_tags_of_mp3(opened))
     blocks: Iterator[NativeBlock] = opened.blocks
     if sample_type != "flt":
         wide_type = "dbl" if sample_type == "dbl" else "s32"

@@ -109,12 +109,19 @@ class OpenedSound:
         blocks: Its sound, block by block.
         data: The bytes that the decoder gets, see `ReadPlan`.
         ffmpeg_format: FFmpeg's name of the container; None where libsndfile decodes.
+        block_rate: Rate of the blocks in Hz, where it is not that of the facts.
     """
 
     facts: AudioFacts
     blocks: Iterator[Block]
     data: bytes = field(repr=False, default=b"")
     ffmpeg_format: str | None = None
+    block_rate: int | None = None
+
+    @property
+    def rate(self) -> int:
+        """Return the rate of the blocks in Hz."""
+        return self.block_rate or self.facts.rate
 
 
 def check_header(facts: AudioFacts, name: str, limits: AudioLimits) -> None:

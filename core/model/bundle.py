@@ -25,6 +25,7 @@ from core.model.logmel import LogMelSpec
 from core.model.metrics import BundleMetrics
 from core.model.pooling import Pooling, segment_windows
 from core.model.windows import DEFAULT_HOP, DEFAULT_WINDOW
+from core.untrusted import load_json
 
 if TYPE_CHECKING:
     from core.model.networks import Network
@@ -43,6 +44,11 @@ FILES = (*NEEDED_FILES, NETWORK)
 DEFAULT_BUNDLE = Path(__file__).parent / "default"
 NAME_PATTERN = re.compile(r"^[a-z0-9_]+$")
 """Names of models; the Hopsworks registry accepts no others."""
+MAX_JSON_BYTES = 16_000_000
+"""More than any bundle needs; a larger file is not read."""
+MAX_FRAMES = 100_000
+"""In a window; digital silence fills it up."""
+MAX_RATE_HZ, MAX_N_FFT, MAX_BANDS = 192_000, 1 << 16, 1024
 FORMER_ARCHITECTURES = {"seed_cnn": "prototype_cnn", "seed_cnn_columns": "prototype_cnn_columns"}
 """Names of architectures in bundles of version 0.1 -> the names that they have now."""
 
@@ -157,6 +163,12 @@ class Bundle:
         """Return the description of the training data; empty if it is not stated."""
         return str(self.description.get("data", ""))
 
+    @property
+    def origin(self) -> str:
+        """Return what the training started from; empty if that were random weights."""
+        trained = self.description.get("trained")
+        return str(trained.get("from", "")) if isinstance(trained, dict) else ""
+
     def network(self) -> "Network":
         """Return the network with its weights, in eval mode.
 
@@ -267,7 +279,18 @@ class _Model(BaseModel):
             value = arguments.get(name, 1)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"{name} must be a whole number of frames")
+            if value > MAX_FRAMES:
+                raise ValueError(f"{name} must be at most {MAX_FRAMES:,} frames")
         return arguments
+
+    @field_validator("front_end")
+    @classmethod
+    def _plausible(cls, spec: LogMelSpec) -> LogMelSpec:
+        limits = {"rate": MAX_RATE_HZ, "n_fft": MAX_N_FFT, "bands": MAX_BANDS, "hop": MAX_N_FFT}
+        for name, limit in limits.items():
+            if getattr(spec, name) > limit:
+                raise ValueError(f"{name} must be at most {limit:,}")
+        return spec
 
     @field_validator("front_end", mode="before")
     @classmethod
@@ -309,7 +332,11 @@ def _read_json(folder: Path, name: str) -> dict[str, object]:
         BundleError: The file is missing or something else.
     """
     try:
-        value = json.loads((folder / name).read_text("utf-8"))
+        with (folder / name).open("rb") as file:
+            data = file.read(MAX_JSON_BYTES + 1)
+        if len(data) > MAX_JSON_BYTES:
+            raise ValueError(f"it is larger than {MAX_JSON_BYTES / 1e6:g} MB")
+        value = load_json(data)
     except FileNotFoundError as error:
         raise IncompleteBundle(f"The model in {folder.name} lacks {name}.") from error
     except (OSError, ValueError) as error:

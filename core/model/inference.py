@@ -13,12 +13,14 @@ from core.model.windows import (
     CLIP_COLUMN_FRAMES,
     COLUMN_FRAMES,
     CONTEXT_FRAMES,
+    SILENT_LOGIT,
     ClipPiece,
     clip_pieces,
     column_spans,
     column_windows,
     contains_sound,
     window_spans,
+    without_long_silence,
     without_silence,
 )
 from core.work import Checkpoint, no_checkpoint
@@ -119,15 +121,15 @@ def open_network(bundle: Bundle, model: bytes, threads: int = 1) -> InferenceNet
     if bundle.architecture == "earmark_cnn":
         return _ColumnNetwork(session, bundle.window, bundle.hop)
     if bundle.architecture == "efficientat_mn":
-        return ClipNetwork(session)
+        return ClipNetwork(session, bundle.window)
     return _PatchNetwork(session, bundle.window, bundle.hop)
 
 
 class ClipNetwork:
     """A graph that scores whole clips, and each column of time in them."""
 
-    def __init__(self, session: "onnxruntime.InferenceSession") -> None:
-        self._session = session
+    def __init__(self, session: "onnxruntime.InferenceSession", shortest: int) -> None:
+        self._session, self._shortest = session, shortest
 
     def score(
         self,
@@ -144,6 +146,19 @@ class ClipNetwork:
         return column_spans(frames, CLIP_COLUMN_FRAMES)
 
     def _score_clip(
+        self, clip: Frames, sounding: Sounding | None, checkpoint: Checkpoint
+    ) -> ClipScores:
+        """Score a clip without its long silences, whose columns get no tag."""
+        part = without_long_silence(clip.shape[1], self._shortest, sounding)
+        if part is None:
+            return self._score_pieces(clip, sounding, checkpoint)
+        scores = self._score_pieces(clip[:, part.frames], part.sounding, checkpoint)
+        shape = (len(self.spans(clip.shape[1])), scores.frame_logits.shape[1])
+        frame_logits = np.full(shape, SILENT_LOGIT, np.float32)
+        frame_logits[part.columns] = scores.frame_logits
+        return ClipScores(scores.logits, scores.embedding, frame_logits)
+
+    def _score_pieces(
         self, clip: Frames, sounding: Sounding | None, checkpoint: Checkpoint
     ) -> ClipScores:
         scored = []

@@ -30,12 +30,14 @@ from core.model.windows import (
     CONTEXT_FRAMES,
     DEFAULT_HOP,
     DEFAULT_WINDOW,
+    SILENT_LOGIT,
     ClipPiece,
     clip_pieces,
     column_windows,
     contains_sound,
     window_spans,
     window_starts,
+    without_long_silence,
     without_silence,
 )
 
@@ -492,6 +494,20 @@ class EfficientAT(Network):
         return [WindowScores(*scores[:2]) for scores in self.score_clips(clips, sounding)]
 
     def _score_clip(self, clip: Tensor, sounding: Sounding | None) -> ClipScores:
+        """Score a clip without its long silences, whose columns get no tag."""
+        part = without_long_silence(clip.shape[1], self.window, sounding)
+        if part is None:
+            return self._score_pieces(clip, sounding)
+        frames, columns = (
+            torch.from_numpy(index).to(clip.device) for index in (part.frames, part.columns)
+        )
+        scores = self._score_pieces(clip[:, frames], part.sounding)
+        shape = (-(-clip.shape[1] // self.STRIDE), self.tags)
+        column_logits = scores.columns.new_full(shape, SILENT_LOGIT)
+        column_logits[columns] = scores.columns
+        return ClipScores(scores.logits, scores.embedding, column_logits)
+
+    def _score_pieces(self, clip: Tensor, sounding: Sounding | None) -> ClipScores:
         pieces = clip_pieces(clip.shape[1])
         scored = [self._score_piece(clip, piece, sounding) for piece in pieces]
         return ClipScores(*(torch.cat(parts) for parts in zip(*scored, strict=True)))

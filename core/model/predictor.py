@@ -15,12 +15,15 @@ from core.model.conversion import load_network
 from core.model.front_end import network_frames, sounding_frames
 from core.model.inference import ClipScores
 from core.model.pooling import pool_recording
+from core.model.related_tags import rank
 from core.model.windows import contains_sound
 from core.settings import settings
 from core.work import Checkpoint, no_checkpoint
 
 MAX_TOP = 30
-"""Tags in `Prediction.top` of a long recording: as many as Freesound takes."""
+"""Most tags that are suggested, of a recording of any length: as many as Freesound takes."""
+STRETCH_S = 10.0
+"""Each further stretch of a long recording may have as many suggestions as the first."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,9 @@ class Prediction:
     """A model's answer for one recording.
 
     Attributes:
-        top: The best tags, most probable first; none of digital silence.
+        top: The suggested tags and the best of those below their thresholds, most probable first;
+            none of digital silence. Tags that reach their thresholds and are not suggested, because
+            they repeat others or are too many, are not in it.
         probabilities: float32 [tags], for the whole recording.
         activations: float32 [frames, tags], probability per frame of the network; 0 in digital
             silence. A network that knows no frames gives windows, which may overlap.
@@ -57,18 +62,22 @@ class Prediction:
 class Predictor:
     """A bundle ready to predict. One object may be shared by threads."""
 
-    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
+    def __init__(
+        self, bundle: Bundle, threads: int | None = None, max_suggestions: int | None = None
+    ) -> None:
         """Load the network of a bundle.
 
         Args:
             bundle: The model.
             threads: That one pass of the network uses; by default what the settings say.
+            max_suggestions: Of a short recording; by default what the settings say.
 
         Raises:
             BundleError: Its network does not fit the rest.
         """
         self.bundle = bundle
         self._network = load_network(bundle, threads or settings().threads)
+        self._max_suggestions = max_suggestions or settings().max_suggestions
 
     @classmethod
     def from_folder(cls, folder: Path = DEFAULT_BUNDLE) -> Self:
@@ -96,8 +105,7 @@ class Predictor:
 
         Args:
             recording: Decoded at `rate` Hz.
-            top: Number of tags in `Prediction.top`. Of a recording of several segments, it also
-                has the others that reach their thresholds.
+            top: Number of tags in `Prediction.top`; more if more are suggested.
             checkpoint: Called before each pass of the network and each stretch of log-mel.
 
         Raises:
@@ -176,9 +184,8 @@ class Predictor:
         activations = calibration.probabilities(scores.frame_logits[: len(spans)])
         activations[~contains_sound(spans, sounding)] = 0
         embedding = scores.embedding.mean(axis=0)
-        is_long = len(scores.logits) > self.bundle.segment
         return Prediction(
-            top=() if is_silent else self._best(probabilities, top, is_long),
+            top=() if is_silent else self._best(probabilities, top, log_mel.shape[1]),
             probabilities=probabilities,
             activations=activations,
             times=self._times(spans, log_mel.shape[1]),
@@ -187,15 +194,19 @@ class Predictor:
         )
 
     def _best(
-        self, probabilities: NDArray[np.float32], top: int, is_long: bool
+        self, probabilities: NDArray[np.float32], top: int, frames: int
     ) -> tuple[TagScore, ...]:
-        """Return the most probable tags; equal ones in the vocabulary's order."""
-        reached = probabilities >= self.bundle.calibration.threshold
-        ranked = np.argsort(-probabilities, kind="stable")
-        others = [index for index in ranked[top:MAX_TOP] if is_long and reached[index]]
+        """Return what is suggested of a recording, and the best guesses up to `top` tags."""
+        stretches = 1 + int(self.bundle.front_end.seconds(max(frames - 2, 0)) // STRETCH_S)
+        limit = min(MAX_TOP, stretches * self._max_suggestions)
+        thresholds = self.bundle.calibration.threshold
+        ranking = rank(self.vocabulary, probabilities, thresholds, limit)
+        guesses = ranking.guesses[: max(0, top - len(ranking.suggested))]
         return tuple(
-            TagScore(self.vocabulary[index], float(probabilities[index]), bool(reached[index]))
-            for index in [*ranked[:top], *others]
+            TagScore(self.vocabulary[index], float(probabilities[index]), index not in guesses)
+            for index in sorted(
+                [*ranking.suggested, *guesses], key=lambda index: -probabilities[index]
+            )
         )
 
     def _spans(self, frames: int) -> NDArray[np.int64]:

@@ -87,6 +87,11 @@ more time a sound that fills a part of it would be lost."""
 CLIP_WINDOW_COLUMNS, CLIP_HOP_COLUMNS = 12, 6
 PIECE_FRAMES = 1024
 """Most frames of a pass of `efficientat_mn`; its squeeze-excitation looks at all of them."""
+SILENT_COLUMNS = 3
+"""Columns that remain of a silence between two sounds; a network for whole clips, which averages
+over all of a pass, sees more silence than sound otherwise, and its answers become wild."""
+SILENT_LOGIT = -30.0
+"""Of every tag in a column that was left out."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +121,47 @@ def clip_pieces(frames: int) -> list[ClipPiece]:
         _piece(slice(start, min(start + PIECE_FRAMES, frames)), following)
         for start, following in zip(starts, [*starts[1:], frames], strict=True)
     ]
+
+
+@dataclass(frozen=True)
+class ScoredPart:
+    """The part that `efficientat_mn` looks at, of a recording with long digital silences.
+
+    Attributes:
+        columns: Of the recording, int64.
+        frames: Of the recording, int64.
+        sounding: False for frames of digital silence, of those `frames`.
+    """
+
+    columns: NDArray[np.int64]
+    frames: NDArray[np.int64]
+    sounding: NDArray[np.bool_]
+
+
+def without_long_silence(
+    frames: int, shortest: int, sounding: NDArray[np.bool_] | None
+) -> ScoredPart | None:
+    """Return what is left without digital silence around and between sounds; None for all of it.
+
+    Args:
+        frames: Of the recording.
+        shortest: Frames that the network needs at least.
+        sounding: False for frames of digital silence, [up to frames]; None where all sound.
+    """
+    if sounding is None or sounding.all() or not sounding.any():
+        return None
+    columns = np.arange(-(-frames // CLIP_COLUMN_FRAMES), dtype=np.int64)
+    sounds = np.flatnonzero(contains_sound(column_spans(frames, CLIP_COLUMN_FRAMES), sounding))
+    first, end = sounds[0], sounds[-1] + 1
+    end = max(end, first - (-shortest // CLIP_COLUMN_FRAMES))
+    first = max(0, first - max(0, end - len(columns)))
+    since = columns - sounds[np.searchsorted(sounds, columns, side="right").clip(1) - 1]
+    is_between = (columns > sounds[0]) & (columns < sounds[-1])
+    kept = columns[(columns >= first) & (columns < end) & ~(is_between & (since > SILENT_COLUMNS))]
+    spread = kept[:, None] * CLIP_COLUMN_FRAMES + np.arange(CLIP_COLUMN_FRAMES)
+    kept_frames = spread[spread < frames]
+    mask = np.pad(sounding, (0, frames - len(sounding)))
+    return ScoredPart(kept, kept_frames, mask[kept_frames])
 
 
 def without_silence(

@@ -12,6 +12,7 @@ from itertools import islice
 
 from core.errors import EarmarkError
 from core.events.types import ModelRef
+from core.files import remove_abandoned
 from core.pipeline.analysis import save_analyses
 from core.pipeline.backfill_worker import (
     BackfillResult,
@@ -96,6 +97,7 @@ def backfill(
     if not first_round:
         _raise_if_unfinished(listing, _Batches())
         return None
+    remove_abandoned(workspace.folder)
     source = f"{BACKFILL_SOURCE} {listing.whole}"
     with RunRecorder(workspace.runs, source, model, AUTOMATIC) as recorder:
         owner = _Owner(workspace, listing, recorder, progress)

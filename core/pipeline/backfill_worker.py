@@ -10,20 +10,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 
-from core.audio.errors import AudioError
 from core.audio.types import AudioLimits
 from core.events.types import ModelRef
 from core.freesound.previews import PreviewReader
 from core.freesound.types import FreesoundSound
-from core.model.predictor import Predictor
+from core.model.predictor import Prediction, Predictor
 from core.pipeline.analysis import Analysis, from_prediction
-from core.pipeline.errors import AnalysisError, SourceError, SourceUnavailable
-from core.pipeline.sources import FreesoundItem
-from core.pipeline.tagging import ItemError, LoadedItem, load_item, log_skipped
+from core.pipeline.errors import AnalysisError, SourceUnavailable
+from core.pipeline.sources import FreesoundItem, SourceItem
+from core.pipeline.tagging import ITEM_ERRORS, ItemError, LoadedItem, decode_item, log_skipped
 from core.settings import Settings
 from core.storage.active_model import load_default_bundle
 from core.storage.opening import open_workspace
 from core.untrusted import load_json
+from core.work import Turns, WorkStopped, limited_to
 
 FETCH_THREADS = 8
 PREDICT_BATCH_SIZE = 10
@@ -39,6 +39,7 @@ class BackfillTask:
         api: Address of the Freesound API.
         preview_hosts: Hosts that previews may be fetched from.
         limits: Longest sound and largest file that are accepted.
+        max_work_s: Longest work on one sound, in seconds.
         sounds: Rows of Freesound's list.
     """
 
@@ -46,6 +47,7 @@ class BackfillTask:
     api: str
     preview_hosts: tuple[str, ...]
     limits: AudioLimits
+    max_work_s: float
     sounds: tuple[FreesoundSound, ...]
 
     @classmethod
@@ -53,9 +55,13 @@ class BackfillTask:
         cls, settings: Settings, model: ModelRef, sounds: Sequence[FreesoundSound]
     ) -> "BackfillTask":
         """Return a task within the limits that the settings name."""
-        limits = AudioLimits.from_settings(settings)
         return cls(
-            model, settings.freesound_api, tuple(settings.preview_hosts), limits, tuple(sounds)
+            model=model,
+            api=settings.freesound_api,
+            preview_hosts=tuple(settings.preview_hosts),
+            limits=AudioLimits.from_settings(settings),
+            max_work_s=settings.max_work_seconds,
+            sounds=tuple(sounds),
         )
 
     def to_json(self) -> str:
@@ -66,6 +72,7 @@ class BackfillTask:
                 "api": self.api,
                 "preview_hosts": self.preview_hosts,
                 "limits": asdict(self.limits),
+                "max_work_s": self.max_work_s,
                 "sounds": [sound.model_dump(mode="json") for sound in self.sounds],
             }
         )
@@ -86,6 +93,7 @@ class BackfillTask:
                 api=fields["api"],
                 preview_hosts=tuple(fields["preview_hosts"]),
                 limits=AudioLimits(**fields["limits"]),
+                max_work_s=float(fields["max_work_s"]),
                 sounds=tuple(map(FreesoundSound.model_validate, fields["sounds"])),
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -126,10 +134,14 @@ def analyse_task(task: BackfillTask, settings: Settings) -> list[BackfillResult]
     reader = PreviewReader(task.api, task.preview_hosts)
     items = [FreesoundItem(sound, reader) for sound in task.sounds]
 
+    turns = limited_to(task.max_work_s)
+
     def load(item: FreesoundItem) -> LoadedItem | ItemError:
         try:
-            return load_item(item, predictor.rate, task.limits)
-        except (AudioError, SourceError, OSError) as error:
+            data = item.read()
+            with turns(item.name) as checkpoint:
+                return decode_item(item, data, predictor.rate, task.limits, checkpoint)
+        except ITEM_ERRORS as error:
             return error
 
     with ThreadPoolExecutor(FETCH_THREADS) as pool:
@@ -141,7 +153,7 @@ def analyse_task(task: BackfillTask, settings: Settings) -> list[BackfillResult]
         if not isinstance(outcome, LoadedItem)
     ]
     loaded = [outcome for outcome in outcomes if isinstance(outcome, LoadedItem)]
-    return results + _analyse(predictor, task.model, loaded)
+    return results + _analyse(predictor, task.model, loaded, turns)
 
 
 def _check_available(outcomes: Sequence[LoadedItem | ItemError]) -> None:
@@ -152,22 +164,49 @@ def _check_available(outcomes: Sequence[LoadedItem | ItemError]) -> None:
 
 
 def _analyse(
-    predictor: Predictor, model: ModelRef, loaded: Sequence[LoadedItem]
+    predictor: Predictor, model: ModelRef, loaded: Sequence[LoadedItem], turns: Turns
 ) -> list[BackfillResult]:
     """Return the results of decoded sounds, several of them per pass of the network."""
     results: list[BackfillResult] = []
     for start in range(0, len(loaded), PREDICT_BATCH_SIZE):
         batch = loaded[start : start + PREDICT_BATCH_SIZE]
-        predictions = predictor.predict_many([item.recording for item in batch])
-        for item, prediction in zip(batch, predictions, strict=True):
-            analysis = from_prediction(
-                item.recording, prediction, model, item.item.sound_id, item.sound
-            )
-            results.append(BackfillResult(item.item.name, analysis.to_bytes()))
+        for item, outcome in zip(batch, _predict(predictor, batch, turns), strict=True):
+            results.append(_result(item, outcome, model))
     return results
 
 
-def _skipped(item: FreesoundItem, reason: ItemError) -> BackfillResult:
+def _predict(
+    predictor: Predictor, batch: Sequence[LoadedItem], turns: Turns
+) -> Sequence[Prediction | WorkStopped]:
+    """Return the predictions of sounds: together, or one by one where that takes too long."""
+    try:
+        with turns("A batch of sounds") as checkpoint:
+            return predictor.predict_many([item.recording for item in batch], checkpoint=checkpoint)
+    except WorkStopped:
+        return [_predict_alone(predictor, item, turns) for item in batch]
+
+
+def _predict_alone(
+    predictor: Predictor, item: LoadedItem, turns: Turns
+) -> Prediction | WorkStopped:
+    try:
+        with turns(item.item.name) as checkpoint:
+            return predictor.predict(item.recording, checkpoint=checkpoint)
+    except WorkStopped as error:
+        return error
+
+
+def _result(
+    loaded: LoadedItem, outcome: Prediction | WorkStopped, model: ModelRef
+) -> BackfillResult:
+    if isinstance(outcome, WorkStopped):
+        return _skipped(loaded.item, outcome)
+    sound_id = loaded.item.sound_id
+    analysis = from_prediction(loaded.recording, outcome, model, sound_id, loaded.sound)
+    return BackfillResult(loaded.item.name, analysis.to_bytes())
+
+
+def _skipped(item: SourceItem, reason: ItemError) -> BackfillResult:
     log_skipped(item.sound_id, reason)
     return BackfillResult(item.name, skip_reason=str(reason))
 

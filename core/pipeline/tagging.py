@@ -9,6 +9,7 @@ from core.audio.decode import decode
 from core.audio.errors import AudioError
 from core.audio.types import AudioLimits, Recording
 from core.events.types import ModelRef, Sound
+from core.files import remove_abandoned
 from core.model.predictor import Predictor
 from core.pipeline.analysis import Analysis, analyse, save_analyses
 from core.pipeline.errors import SourceError, SourceUnavailable
@@ -19,6 +20,7 @@ from core.pipeline.threads import in_threads
 from core.storage.active_model import AUTOMATIC
 from core.storage.runs import Run
 from core.storage.workspace import Workspace
+from core.work import Checkpoint, Turns, WorkStopped, unlimited
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +32,9 @@ MAX_UNAVAILABLE = 3
 
 ProgressCallback = Callable[[int, int, str], None]
 """Called with (sounds done, sounds in all, name of the sound just done)."""
-ItemError = AudioError | SourceError | OSError
+ItemError = AudioError | SourceError | OSError | WorkStopped
 """What can be wrong with a single sound."""
+ITEM_ERRORS = (AudioError, SourceError, OSError, WorkStopped)
 
 
 def tag_new_sounds(
@@ -44,6 +47,7 @@ def tag_new_sounds(
     again: bool = False,
     new: NewSounds | None = None,
     limits: AudioLimits = AudioLimits(),
+    turns: Turns = unlimited,
     workers: int = 1,
     actor: str = AUTOMATIC,
     progress: ProgressCallback | None = None,
@@ -63,6 +67,8 @@ def tag_new_sounds(
         again: Tag also what only another model version has tagged.
         new: The new sounds, where the source was listed already.
         limits: Longest sound and largest file that are accepted.
+        turns: When the work on a sound may begin, and how long it may take. Fetching its bytes is
+            no part of it.
         workers: Threads that analyse.
         actor: Who started the run.
         progress: Called after each sound.
@@ -74,11 +80,12 @@ def tag_new_sounds(
         EarmarkError: The source cannot be listed further or is unavailable, or the workspace
             cannot be written; the run is recorded as failed.
     """
+    remove_abandoned(workspace.folder)
     model = model or workspace.models.register(predictor.bundle)
     if new is None:
         new = NewSounds(source, workspace, model if again else None, MAX_RETRIES if limit else None)
     with RunRecorder(workspace.runs, new.source_name, model, actor) as recorder:
-        work = _Tagging(new, predictor, workspace, model, limits, recorder)
+        work = _Tagging(new, predictor, workspace, model, limits, turns, recorder)
         try:
             work.run(limit, workers, progress or _no_progress)
             workspace.sync.wait_until_synced()
@@ -97,21 +104,25 @@ class LoadedItem:
     sound: Sound
 
 
-def load_item(item: SourceItem, rate: int, limits: AudioLimits) -> LoadedItem:
-    """Read and decode a sound.
+def decode_item(
+    item: SourceItem, data: bytes, rate: int, limits: AudioLimits, checkpoint: Checkpoint
+) -> LoadedItem:
+    """Decode a sound.
 
     Args:
         item: The sound.
+        data: Its bytes.
         rate: Sample rate to decode to, in Hz.
         limits: Longest sound and largest file that are accepted.
+        checkpoint: Called between the steps.
 
     Raises:
         AudioError: It cannot be decoded.
-        SourceError: It cannot be had.
-        OSError: Its file cannot be read.
+        WorkStopped: The checkpoint stopped the work.
     """
-    data = item.read()
-    recording = decode(data, name=item.name, rate=rate, limits=limits, with_preview=True)
+    recording = decode(
+        data, name=item.name, rate=rate, limits=limits, with_preview=True, checkpoint=checkpoint
+    )
     return LoadedItem(item, recording, item.describe(data))
 
 
@@ -134,10 +145,12 @@ class _Tagging:
         workspace: Workspace,
         model: ModelRef,
         limits: AudioLimits,
+        turns: Turns,
         recorder: RunRecorder,
     ) -> None:
         self._new, self._predictor, self._workspace = new, predictor, workspace
-        self._model, self._limits, self._recorder = model, limits, recorder
+        self._model, self._limits, self._turns = model, limits, turns
+        self._recorder = recorder
         self._tried = self._unavailable = 0
 
     def run(self, limit: int | None, workers: int, progress: ProgressCallback) -> None:
@@ -174,10 +187,17 @@ class _Tagging:
     def _analyse(self, item: SourceItem) -> Analysis | ItemError:
         """Return a sound's analysis, or what is wrong with the sound."""
         try:
-            loaded = load_item(item, self._predictor.rate, self._limits)
-        except (AudioError, SourceError, OSError) as error:
+            data = item.read()
+            with self._turns(item.name) as checkpoint:
+                return self._analyse_data(item, data, checkpoint)
+        except ITEM_ERRORS as error:
             return error
-        return analyse(loaded.recording, self._predictor, self._model, item.sound_id, loaded.sound)
+
+    def _analyse_data(self, item: SourceItem, data: bytes, checkpoint: Checkpoint) -> Analysis:
+        predictor = self._predictor
+        loaded = decode_item(item, data, predictor.rate, self._limits, checkpoint)
+        recording, sound = loaded.recording, loaded.sound
+        return analyse(recording, predictor, self._model, item.sound_id, sound, checkpoint)
 
     def _skip(self, item: SourceItem, reason: ItemError) -> None:
         """Note why a sound is left out; raise the reason where it seems to hold for every sound."""

@@ -35,11 +35,22 @@ class Work(threading.Thread):
     `hooks` are called before the checkpoints, by the number of the step from 0.
     """
 
-    def __init__(self, queue, clock, order, name, steps=1, *, group=None, step_s=QUANTUM_S):
+    def __init__(
+        self,
+        queue,
+        clock,
+        order,
+        name,
+        steps=1,
+        *,
+        group=None,
+        step_s=QUANTUM_S,
+        in_background=False,
+    ):
         super().__init__(daemon=True, name=name)
         self._queue, self._clock, self._order = queue, clock, order
         self._steps, self._step_s = steps, step_s
-        self.requester = Requester(group or name, name)
+        self.requester = Requester(group or name, name, in_background)
         self.hooks = {}
         self.places, self.has_left, self.error = [], False, None
         self.waiting, self.begun = threading.Event(), threading.Event()
@@ -155,6 +166,35 @@ def test_no_turn_is_shorter_than_a_quantum(stage):
     stage.hold("a", 8, step_s=QUANTUM_S / 4)
     stage.work("b", 4, step_s=QUANTUM_S / 4).queue_up()
     assert stage.open() == "a a a a b b b b a a a a"
+
+
+def test_work_in_the_background_waits_for_everybody(stage):
+    stage.hold("a", 3)
+    stage.work("fetch", 2, in_background=True).queue_up()
+    stage.work("b", 3).queue_up()
+    assert stage.open() == "a b a b a b fetch fetch"
+
+
+def test_work_in_the_background_makes_room_at_its_next_checkpoint(stage):
+    """Somebody whose turn it is would have gone on for a whole quantum."""
+    hooks = {2: lambda: stage.work("a", 2, step_s=QUANTUM_S / 4).queue_up()}
+    stage.hold("fetch", 5, hooks=hooks, step_s=QUANTUM_S / 4, in_background=True)
+    assert stage.open() == "fetch fetch a a fetch fetch fetch"
+
+
+def test_work_in_the_background_does_not_interrupt_its_like(stage):
+    stage.hold("f", 3, in_background=True)
+    stage.work("g", 3, in_background=True).queue_up()
+    assert stage.open() == "f f f g g g"
+
+
+def test_who_comes_while_work_in_the_background_waits_is_owed_nothing(stage):
+    """It has used nothing so far; were that a share, the new one would go first for long."""
+    hooks = {4: lambda: stage.work("new", 3).queue_up()}
+    stage.hold("a", 6, hooks=hooks)
+    stage.work("fetch", 1, in_background=True).queue_up()
+    stage.work("b", 6).queue_up()
+    assert stage.open() == "a b a b a b a new b new a b new a b fetch"
 
 
 def test_nobody_pauses_where_nobody_waits(queue, clock):

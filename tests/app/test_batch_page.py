@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from streamlit.runtime.memory_media_file_storage import _calculate_file_id
 
@@ -15,6 +16,7 @@ from core.publishing.category import category, predict_category
 from core.publishing.form import LICENSES
 from core.tags import clean
 from tests.helpers.app_pages import Clip, open_page, open_to_the_world, shown
+from tests.helpers.sound_files import tone, written
 
 CC0 = "Creative Commons 0"
 CSV, JSON = "Bulk description (CSV)", "Download JSON"
@@ -53,6 +55,12 @@ def change(page, rows: dict[int, dict]):
     key, _ = page.session_state["batch-table"]
     page.session_state[key] = {"edited_rows": rows, "added_rows": [], "deleted_rows": []}
     return page.run()
+
+
+def columns(page) -> dict[str, dict]:
+    """How the table's columns are shown."""
+    (table,) = page.dataframe
+    return json.loads(table.proto.columns)
 
 
 def suggested(page) -> list[BulkRow]:
@@ -103,6 +111,18 @@ def test_broken_files_are_named_once_and_the_others_are_in_the_table(app, files)
     assert plain("empty.mp3 is empty") in text
     assert names(page) == ["dog-barking.ogg", "siren.ogg"]
     assert all(row.tags for row in suggested(page))
+
+
+def test_a_file_that_was_not_analysed_whole_says_so_in_the_table(app, files):
+    page = drop(app, [files[0]])
+    assert columns(page)["Note"]["hidden"]
+    inverted = written(tone(channels=2) * np.array([1, -1], np.float32))
+    upload(page, [files[0], Clip("inverted.wav", inverted)])
+    notes = [row["Note"] for row in page.session_state["batch-table"][1]]
+    assert notes[0] == ""
+    assert "was used alone, because the channels cancel each other out" in notes[1]
+    assert not columns(page)["Note"].get("hidden")
+    assert columns(page)["Note"]["disabled"]
 
 
 def test_a_file_that_takes_too_long_is_named_and_the_others_go_on(app, files, monkeypatch):

@@ -1,11 +1,13 @@
 """Fetching from the double on the monitor, and the uploader's words there."""
 
 import threading
+import time
 
 import pytest
 
 from app import fetcher as fetcher_module
 from app import services
+from app.analysis_queue import Requester
 from app.text import plain
 from app.views.fetch import NAMELESS_ACTOR
 from app.views.review_card import facts_text
@@ -175,6 +177,35 @@ def test_a_second_press_starts_nothing_and_shows_whose_fetch_runs(
     runs = open_local_workspace(own_workspace).runs.latest()
     assert len([run for run in runs if run.source == "Freesound"]) == 1
     assert "1 new sound from Freesound" in shown(other.run())
+
+
+def test_a_fetch_waits_while_peoples_clips_are_analysed(
+    app, monkeypatch, credential, upload, own_workspace
+):
+    monkeypatch.setenv("EARMARK_MAX_ANALYSES", "1")
+    upload(name="dog")
+    before = open_local_workspace(own_workspace).sounds.counts().sounds
+    app.run()
+    with services.analysis_queue().turn(Requester("ann", "ann"), lambda place: None):
+        app.button(key="fetch").click().run()
+        while not services.fetcher().current.stage.startswith("Waiting to tag dog"):
+            assert services.fetcher().current.running, services.fetcher().current.error
+            time.sleep(0.01)
+        assert open_local_workspace(own_workspace).sounds.counts().sounds == before
+        assert "clips go first" in app.run().get("progress")[0].proto.text
+    services.fetcher().wait()
+    assert open_local_workspace(own_workspace).sounds.counts().sounds == before + 1
+    assert "1 new sound from Freesound" in shown(app.run())
+
+
+def test_a_sound_that_takes_too_long_is_skipped_with_its_reason(
+    app, monkeypatch, credential, upload
+):
+    monkeypatch.setenv("EARMARK_MAX_WORK_SECONDS", "0.000001")
+    upload(name="dog")
+    press(app)
+    assert "None of the new sounds on Freesound could be used" in shown(app)
+    assert "takes too long and was given up" in shown(app)
 
 
 def test_nobody_fetches_who_may_not_change_anything(app, credential, monkeypatch):

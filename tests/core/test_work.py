@@ -1,10 +1,13 @@
 """Work that is stopped between two of its steps."""
 
+import threading
+import time
+
 import pytest
 
 from core.audio.decode import decode
 from core.pipeline.analysis import analyse_file
-from core.work import WorkStopped, WorkTooLong, no_checkpoint, stop_after
+from core.work import WorkStopped, WorkTooLong, limited_to, no_checkpoint, stop_after
 from tests.helpers.events import V1
 from tests.helpers.sound_files import tone, written
 
@@ -33,6 +36,18 @@ def test_work_is_stopped_once_its_time_is_over_and_says_so():
     now[0] = 160.1
     with pytest.raises(WorkTooLong, match=r"^rain\.ogg takes too long .* 60 s of work"):
         checkpoint()
+
+
+def test_the_limit_of_a_turn_counts_the_threads_own_work_and_no_waiting():
+    limit_s = 0.05
+    with limited_to(limit_s)("rain.ogg") as checkpoint:
+        threading.Event().wait(2 * limit_s)
+        checkpoint()
+        start = time.thread_time()
+        while time.thread_time() - start <= limit_s:
+            pass
+        with pytest.raises(WorkTooLong, match=r"^rain\.ogg takes too long"):
+            checkpoint()
 
 
 def test_an_analysis_can_be_stopped_at_each_of_its_steps(predictor):

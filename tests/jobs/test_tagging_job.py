@@ -42,6 +42,13 @@ def test_the_log_of_a_job_tells_its_start_and_its_run(earmark):
     assert any("INFO core.pipeline.run run finished" in line for line in lines)
 
 
+def test_sounds_that_take_too_long_are_skipped_with_a_sentence_and_the_run_ends(earmark):
+    result = earmark("tag", EARMARK_MAX_WORK_SECONDS="0.000001")
+    assert result.returncode == 0, result.stderr
+    assert "Tagged 0 sounds" in result.stderr
+    assert result.stderr.count("takes too long and was given up after 1e-06 s of work") == 2
+
+
 def test_the_newest_of_freesound_are_tagged_with_the_jobs_key(earmark, freesound_server, examples):
     own = freesound_server.state.add_client("jobs", owner="alice")
     for name in ("siren", "sneeze", "rooster"):

@@ -27,7 +27,7 @@ FILES = {
 
 
 class DecodedFrames:
-    """Counts the frames that libsndfile and FFmpeg decode."""
+    """Counts the frames that libsndfile decodes, and those in the packets that FFmpeg gets."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -35,23 +35,37 @@ class DecodedFrames:
 
 @pytest.fixture
 def decoded_frames(monkeypatch) -> DecodedFrames:
-    frames, read, resampler_class = DecodedFrames(), soundfile.SoundFile.read, av.AudioResampler
+    frames, read, open_container = DecodedFrames(), soundfile.SoundFile.read, av.open
 
     def counted_read(file, *arguments, **options):
         block = read(file, *arguments, **options)
         frames.count += len(block)
         return block
 
-    class CountedResampler:
-        def __init__(self, **options):
-            self._resampler = resampler_class(**options)
+    class CountedContainer:
+        def __init__(self, container):
+            self._container = container
 
-        def resample(self, frame):
-            frames.count += frame.samples
-            return self._resampler.resample(frame)
+        def __getattr__(self, name):
+            return getattr(self._container, name)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            self._container.close()
+
+        def demux(self, *streams, **options):
+            for packet in self._container.demux(*streams, **options):
+                frames.count += round(RATE * (packet.duration or 0) * packet.time_base)
+                yield packet
 
     monkeypatch.setattr(soundfile.SoundFile, "read", counted_read)
-    monkeypatch.setattr(av, "AudioResampler", CountedResampler)
+    monkeypatch.setattr(
+        av,
+        "open",
+        lambda *arguments, **options: CountedContainer(open_container(*arguments, **options)),
+    )
     return frames
 
 

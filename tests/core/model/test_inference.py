@@ -38,11 +38,12 @@ from core.audio.types import AudioFacts, Recording
 from core.model.predictor import Predictor
 from core.model.windows import column_windows
 def recording(seconds):
-    samples = np.random.default_rng(0).normal(0, 0.1, seconds * 22_000).astype(np.float32)
-    return Recording("a.wav", AudioFacts("WAV", 22_000, 1, seconds), samples, 22_000)
+    samples = np.random.default_rng(0).normal(0, 0.1, seconds * rate).astype(np.float32)
+    return Recording("a.wav", AudioFacts("WAV", rate, 1, seconds), samples, rate)
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 predictor = Predictor.from_folder()
+rate = predictor.rate
 predictor.predict(recording(10))
 before = peak()
 predictor.predict(recording(600))
@@ -71,8 +72,8 @@ def small_bundle(folder: Path, architecture: str) -> Bundle:
     return saved(folder, description=description, weights=network.state_dict())
 
 
-def clip(frames: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=(96, frames)).astype(np.float32)
+def clip(frames: int, seed: int = 0, bands: int = 96) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(bands, frames)).astype(np.float32)
 
 
 @torch.inference_mode()
@@ -125,7 +126,8 @@ def test_a_clip_of_any_length_gets_the_networks_answers(small_bundles, architect
 @pytest.mark.parametrize("seconds", [1, 2, 4.9, 10, 61.3, 120])
 def test_the_default_models_answers_are_those_of_its_weights(seconds):
     bundle = bundles.load()
-    frames = [bundle.network_input(clip(1 + round(seconds / HOP_S)))]
+    length, bands = 1 + round(seconds / bundle.front_end.seconds(1)), bundle.front_end.bands
+    frames = [bundle.network_input(clip(length, bands=bands))]
 
     [actual], [expected] = load_network(bundle).score(frames), torch_scores(bundle, frames)
 
@@ -188,7 +190,8 @@ def test_clips_of_different_lengths_at_once_keep_their_order(small_bundles, arch
 
 
 def test_more_threads_give_the_same_answers():
-    bundle, frames = bundles.load(), [clip(430)]
+    bundle = bundles.load()
+    frames = [clip(430, bands=bundle.front_end.bands)]
 
     [one], [two] = (load_network(bundle, threads).score(frames) for threads in (1, 2))
 

@@ -327,7 +327,8 @@ import sys
 from core.audio.decode import decode
 from core.model.predictor import Predictor
 
-prediction = Predictor.from_folder().predict(decode(sys.argv[1]))
+predictor = Predictor.from_folder()
+prediction = predictor.predict(decode(sys.argv[1], rate=predictor.rate))
 assert len(prediction.top) == 5
 print(sorted({"librosa", "numba", "av", "streamlit", "sklearn", "matplotlib"} & set(sys.modules)))
 """

@@ -6,17 +6,21 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from core.audio.decode import MODEL_RATE_HZ, decode
+from core.audio.decode import decode
 from core.audio.types import AudioFacts, Recording
+from core.model import bundle as bundles
+from core.model.bundle import Bundle, Calibration
 from core.model.front_end import network_frames
 from core.model.logmel import COALA, log_mel
 from core.model.pooling import RISE, pool, pool_recording
 from core.model.predictor import MAX_TOP, Prediction, Predictor
+from core.settings import settings
 from core.work import WorkStopped
-from tests.helpers.small_bundle import DESCRIPTION, saved
+from tests.helpers.small_bundle import DESCRIPTION, METRICS, saved, tiny_network
 
-RATE = MODEL_RATE_HZ
-HOP_S = 512 / RATE
+FRONT_END = bundles.load().front_end
+RATE, HOP_S = FRONT_END.rate, FRONT_END.seconds(1)
+"""Of the default model."""
 
 
 def wave(samples: np.ndarray, rate: int = RATE) -> Recording:
@@ -24,8 +28,8 @@ def wave(samples: np.ndarray, rate: int = RATE) -> Recording:
     return Recording("a.wav", facts, np.asarray(samples, np.float32), rate)
 
 
-def noise(samples: int, seed: int = 0) -> Recording:
-    return wave(np.random.default_rng(seed).normal(0, 0.1, samples))
+def noise(samples: int, seed: int = 0, rate: int = RATE) -> Recording:
+    return wave(np.random.default_rng(seed).normal(0, 0.1, samples), rate)
 
 
 def check_same(actual: Prediction, expected: Prediction) -> None:
@@ -43,10 +47,10 @@ def threshold_of(predictor: Predictor, tag: str) -> float:
 
 @pytest.fixture(scope="module")
 def sounds(examples) -> dict[str, Recording]:
-    return {path.stem: decode(path) for path in sorted(examples.glob("*.ogg"))}
+    return {path.stem: decode(path, rate=RATE) for path in sorted(examples.glob("*.ogg"))}
 
 
-@pytest.mark.parametrize("top", [1, 3, 5, 10, 45])
+@pytest.mark.parametrize("top", [3, 5, 10, 45])
 def test_the_best_tags_come_first_and_as_many_as_asked(predictor, sounds, top):
     prediction = predictor.predict(sounds["dog-barking"], top=top)
     probabilities = [score.probability for score in prediction.top]
@@ -64,10 +68,13 @@ def test_a_prediction_has_the_shapes_it_promises(predictor, sounds):
         prediction = predictor.predict(recording)
         frames = len(prediction.times)
 
-        assert prediction.probabilities.shape == (45,), name
-        assert prediction.activations.shape == (frames, 45), name
+        assert prediction.probabilities.shape == (len(predictor.vocabulary),), name
+        assert prediction.activations.shape == (frames, len(predictor.vocabulary)), name
         assert prediction.times.shape == (frames, 2), name
-        assert prediction.log_mel.shape == (96, 1 + len(recording.samples) // 512), name
+        assert prediction.log_mel.shape[0] == FRONT_END.bands, name
+        assert prediction.log_mel.shape[1] * HOP_S == pytest.approx(
+            len(recording.samples) / RATE, abs=2 * HOP_S
+        ), name
         assert ((prediction.probabilities >= 0) & (prediction.probabilities <= 1)).all(), name
         assert ((prediction.activations >= 0) & (prediction.activations <= 1)).all(), name
         assert np.linalg.norm(prediction.embedding) == pytest.approx(1, abs=1e-5), name
@@ -80,7 +87,7 @@ def test_a_tag_is_above_threshold_exactly_where_the_calibration_says(predictor, 
     counts = {True: 0, False: 0}
 
     for recording in sounds.values():
-        for score in predictor.predict(recording, top=45).top:
+        for score in predictor.predict(recording, top=999).top:
             assert score.above_threshold == (score.probability >= thresholds[score.tag])
             counts[score.above_threshold] += 1
 
@@ -112,7 +119,7 @@ def test_the_default_model_is_right_about_most_real_clips(predictor, clips):
     assert len(rows) > 100
 
     def is_right(row: dict[str, str]) -> bool:
-        prediction = predictor.predict(decode(clips / row["file"]))
+        prediction = predictor.predict(decode(clips / row["file"], rate=RATE))
         return not {score.tag for score in prediction.top}.isdisjoint(row["tags"].split())
 
     assert np.mean([is_right(row) for row in rows]) >= 0.7
@@ -124,10 +131,11 @@ def test_the_default_model_is_right_about_most_real_clips(predictor, clips):
 def test_short_clips_have_a_frame_for_each_part(predictor, samples):
     prediction = predictor.predict(noise(samples))
 
-    assert len(prediction.top) == 5
-    assert len(prediction.times) == max(1, -(-(samples // 512) // 16))
+    assert len(prediction.top) == (5 if prediction.probabilities.any() else 0)
+    assert prediction.probabilities.any() or samples == 1  # pre-emphasis needs two
+    assert len(prediction.times) == len(prediction.activations) >= 1
     assert prediction.times[0, 0] == 0
-    assert prediction.times[-1, 1] == pytest.approx(samples / RATE, abs=HOP_S + 1e-6)
+    assert prediction.times[-1, 1] == pytest.approx(samples / RATE, abs=2 * HOP_S)
     assert (prediction.times[:, 1] > prediction.times[:, 0]).all()
     assert np.isfinite(prediction.probabilities).all()
 
@@ -138,9 +146,9 @@ def test_the_frames_cover_the_whole_clip_one_after_the_other(predictor, seconds)
     starts, ends = prediction.times.T
 
     assert starts[0] == 0
-    assert ends[-1] == pytest.approx(seconds, abs=HOP_S)
+    assert ends[-1] == pytest.approx(seconds, abs=2 * HOP_S)
     np.testing.assert_allclose(starts[1:], ends[:-1], rtol=1e-6)
-    assert ends[0] - starts[0] == pytest.approx(0.372, abs=0.001)
+    assert 0.3 < ends[0] - starts[0] < 0.4
 
 
 def activation_of(prediction: Prediction, predictor: Predictor, tag: str) -> np.ndarray:
@@ -241,7 +249,7 @@ def test_the_level_does_not_decide(predictor, sounds, level_db):
 def test_the_suggestions_for_thirty_real_clips_are_the_same_at_any_level(predictor, clips):
     with (clips / "clips.csv").open(encoding="utf-8") as file:
         files = [row["file"] for row in csv.DictReader(file)][::80]
-    recordings = [decode(clips / name) for name in files]
+    recordings = [decode(clips / name, rate=RATE) for name in files]
     assert len(recordings) >= 30
 
     def suggestions(level_db: int) -> list[set[str]]:
@@ -254,6 +262,44 @@ def test_the_suggestions_for_thirty_real_clips_are_the_same_at_any_level(predict
         same = [a == b for a, b in zip(suggestions(level_db), expected, strict=True)]
         assert sum(same) >= len(same) - 1, level_db
     assert sum(map(len, expected)) > 30
+
+
+# --- How many tags are suggested
+
+
+@pytest.fixture(scope="module")
+def talkative(tmp_path_factory) -> Bundle:
+    """A bundle that finds all its 40 tags, of which none is related, in every sound."""
+    tags = tuple(f"tag{number}" for number in range(40))
+    everywhere = np.zeros(40, np.float32)
+    calibration = Calibration(everywhere, np.linspace(0.1, 2, 40, dtype=np.float32), everywhere)
+    return saved(
+        tmp_path_factory.mktemp("talkative") / "bundle",
+        weights=tiny_network(tags=40).state_dict(),
+        vocabulary=tags,
+        calibration=calibration,
+        metrics=METRICS | {"per_tag": {tag: {} for tag in tags}},
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(0.5, 5), (5, 5), (10, 5), (11, 10), (45, 25), (600, MAX_TOP)]
+)
+def test_five_tags_at_most_are_suggested_for_ten_seconds(talkative, seconds, expected):
+    prediction = Predictor(talkative).predict(noise(round(22_000 * seconds), rate=22_000))
+
+    assert [score.tag for score in prediction.top] == [f"tag{39 - k}" for k in range(expected)]
+    assert all(score.above_threshold for score in prediction.top)
+
+
+def test_the_setting_says_how_many_are_suggested(talkative, monkeypatch):
+    monkeypatch.setenv("EARMARK_MAX_SUGGESTIONS", "2")
+    settings.cache_clear()
+
+    prediction = Predictor(talkative).predict(noise(22_000, rate=22_000))
+
+    assert len(prediction.top) == 2
+    assert len(Predictor(talkative, max_suggestions=7).predict(noise(9, rate=22_000)).top) == 7
 
 
 # --- Long recordings
@@ -324,15 +370,16 @@ def direct_current(samples: int) -> np.ndarray:
 
 @pytest.mark.parametrize("sound", [silence, hiss, direct_current])
 @pytest.mark.parametrize("seconds", [0.1, 1.0, 3.0, 5.0, 7.3, 30.0])
-def test_what_is_no_sound_has_no_tag_above_its_threshold(predictor, sound, seconds):
-    prediction = predictor.predict(wave(sound(round(seconds * RATE))), top=45)
+def test_what_is_no_sound_of_anything_has_no_tag_but_those_of_noise(predictor, sound, seconds):
+    prediction = predictor.predict(wave(sound(round(seconds * RATE))))
 
-    assert not any(score.above_threshold for score in prediction.top)
+    suggested = {score.tag for score in prediction.top if score.above_threshold}
+    assert suggested <= {"noise", "static", "white-noise", "hiss", "sine", "tone"}
     assert np.linalg.norm(prediction.embedding) == pytest.approx(1, abs=1e-5)
 
 
 def test_several_clips_at_once_get_the_answers_they_get_alone(predictor, sounds):
-    clips = [*list(sounds.values())[:6], noise(1), noise(22_000 * 40), wave(np.zeros(5000))]
+    clips = [*list(sounds.values())[:6], noise(1), noise(RATE * 40), wave(np.zeros(5000))]
 
     together = predictor.predict_many(clips)
 
@@ -366,7 +413,7 @@ def test_like_sounds_lie_closer_together_than_unlike_ones(predictor, sounds):
 
 
 def test_a_waveform_at_another_rate_is_refused(predictor):
-    with pytest.raises(ValueError, match="22000 Hz, not 44100 Hz"):
+    with pytest.raises(ValueError, match=f"{RATE} Hz, not 44100 Hz"):
         predictor.predict(wave(np.zeros(44_100), rate=44_100))
 
 
@@ -394,7 +441,7 @@ def test_a_short_clip_gets_the_tags_of_itself_with_silence_behind_it(predictor, 
 
 def test_a_bundle_from_a_folder_predicts_with_its_own_vocabulary(tmp_path):
     predictor = Predictor(saved(tmp_path / "tiny"))
-    prediction = predictor.predict(noise(22_000 * 5))
+    prediction = predictor.predict(noise(22_000 * 5, rate=22_000))
 
     assert {score.tag for score in prediction.top} == {"bark", "dog", "rain"}
     assert prediction.embedding.shape == (7,)
@@ -410,7 +457,7 @@ def test_the_rate_is_that_of_the_bundles_front_end(tmp_path):
     assert predictor.rate == 16_000
     assert len(predictor.predict(wave(noise(16_000).samples, rate=16_000)).top) == 3
     with pytest.raises(ValueError, match="16000 Hz, not 22000 Hz"):
-        predictor.predict(wave(np.zeros(22_000)))
+        predictor.predict(wave(np.zeros(22_000), rate=22_000))
 
 
 def test_pooling_is_what_its_name_says():

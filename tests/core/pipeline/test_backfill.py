@@ -5,6 +5,7 @@ What is listed, analysed and kept, and what a broken batch or a limit leaves.
 
 import json
 import re
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -27,6 +28,7 @@ from core.pipeline.freesound_range import (
 from core.settings import Settings
 from core.storage.active_model import AUTOMATIC, resolve_model
 from tests.helpers.freesound_sounds import START, add_a_sound_a_day
+from tests.helpers.sound_files import tone, written
 
 PLENTY = Limits(reads_a_minute=10**6, reads_a_day=10**6)
 
@@ -62,6 +64,7 @@ def fill(settings, workspace, freesound_server, tmp_path):
         limits=PLENTY,
         again=False,
         max_rows=MAX_SEARCH_ROWS,
+        limited=None,
     ):
         client = FreesoundClient(
             settings.freesound_api_key,
@@ -74,7 +77,7 @@ def fill(settings, workspace, freesound_server, tmp_path):
         tagged_by = model if again else None
         listing = RangeListing(client, workspace, freesound_range, 10, tagged_by, max_rows)
         fan_out = fan_out or in_this_process(settings, 1)
-        return backfill(workspace, listing, model, settings, fan_out, batch_size)
+        return backfill(workspace, listing, model, limited or settings, fan_out, batch_size)
 
     return run
 
@@ -163,6 +166,30 @@ def test_previews_that_cannot_be_used_are_skipped_with_their_reasons_and_the_oth
     assert set(reasons) == {"s1 (2002)", "s2 (2003)", "s3 (2004)"}
     assert reasons["s2 (2003)"] == "The preview of sound 2003 is no Ogg or MP3 file."
     assert reasons["s3 (2004)"] == "The preview of sound 2004 is gone."
+
+
+def test_a_sound_that_takes_too_long_is_skipped_and_the_others_of_its_batch_kept(
+    fill, sounds, settings, workspace, freesound_server, monkeypatch
+):
+    """By a clock that ticks with every look at it: the batch takes too long, one sound does too."""
+    freesound_server.state.sounds[2003].audio = written(tone(seconds=60), 44_100, "OGG", "VORBIS")
+    clocks = threading.local()
+
+    def tick():
+        clocks.now = getattr(clocks, "now", 0) + 1
+        return clocks.now
+
+    monkeypatch.setattr("core.work.time.thread_time", tick)
+    limited = settings.model_copy(update={"max_work_seconds": 6})
+    run = fill(IdRange(2001, 2006), in_this_process(limited, 1), batch_size=6, limited=limited)
+    assert run.state == "finished"
+    assert numbers(workspace) == [2001, 2002, 2004, 2005, 2006]
+    assert run.skipped == (
+        (
+            "s2 (2003)",
+            "s2 (2003) takes too long and was given up after 6 s of work; please shorten it.",
+        ),
+    )
 
 
 def test_only_freesounds_own_hosts_are_asked_for_previews(fill, sounds, freesound_server):
