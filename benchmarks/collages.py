@@ -60,6 +60,12 @@ def held_back_clips(predictor: Predictor) -> list[Clip]:
     return [clip for clip in read_clips(harness.REAL_CLIPS.parent) if clip.recording in listed]
 
 
+def scored_tags(predictor: Predictor) -> NDArray[np.bool_]:
+    """Return which tags clips are labelled with; others can be neither right nor wrong."""
+    scores = predictor.bundle.metrics["per_tag"]
+    return np.array([bool(scores[tag]["clips"]) for tag in predictor.vocabulary])
+
+
 def sound(samples: NDArray[np.float32], rate: int) -> Recording:
     """Return samples as a recording."""
     facts = AudioFacts("WAV", rate, 1, len(samples) / rate)
@@ -69,7 +75,8 @@ def sound(samples: NDArray[np.float32], rate: int) -> Recording:
 def row(predictor: Predictor, clips: Sequence[Clip], size: int, count: int) -> tuple[str, ...]:
     """Return the table's row for collages of `size` clips, in whatever level they are."""
     random = np.random.default_rng([SEED, size])
-    labels = multi_hot(clips, predictor.vocabulary) > 0
+    scored = scored_tags(predictor)
+    labels = (multi_hot(clips, predictor.vocabulary) > 0) & scored
     pooled, whole, seconds = Count(), Count(), 0.0
     for _ in range(count):
         drawn = random.choice(len(clips), size, replace=False)
@@ -80,7 +87,7 @@ def row(predictor: Predictor, clips: Sequence[Clip], size: int, count: int) -> t
         for counts, suggested in zip(
             (pooled, whole), _suggested(predictor, recording), strict=True
         ):
-            counts.add(suggested, truth)
+            counts.add(suggested & scored, truth)
     minutes = f"{seconds / 60:.1f}"
     return (str(size), str(count), minutes, *pooled.cells, *whole.cells)
 

@@ -7,7 +7,7 @@ import soxr
 from numpy.typing import NDArray
 
 from benchmarks import harness
-from benchmarks.collages import Count, held_back_clips, sound, write_table
+from benchmarks.collages import Count, held_back_clips, scored_tags, sound, write_table
 from core.audio.decode import decode
 from core.model.predictor import Predictor
 from training.datasets.clips import Clip, multi_hot
@@ -87,7 +87,8 @@ def _compared(
     predictor: Predictor, clips: Sequence[Clip], conditions: Mapping[str, Change]
 ) -> list[tuple[str, ...]]:
     """Return a row for each condition beside the first one."""
-    labels = multi_hot(clips, predictor.vocabulary) > 0
+    own = scored_tags(predictor)
+    labels = (multi_hot(clips, predictor.vocabulary) > 0) & own
     threshold = predictor.bundle.calibration.threshold
     before, table = 0, list[tuple[str, ...]]()
     for name, change in conditions.items():
@@ -95,17 +96,11 @@ def _compared(
         for clip, truth in zip(clips, labels, strict=True):
             samples = decode(clip.path, rate=predictor.rate).samples
             prediction = predictor.predict(sound(change(samples, predictor.rate), predictor.rate))
-            count.add((prediction.probabilities >= threshold) & _own(predictor), truth)
+            count.add((prediction.probabilities >= threshold) & own, truth)
         before = before or count.true_positives
         share = f"{count.true_positives / max(1, before):.1%}"
         table.append((name, str(len(clips)), str(count.true_positives), share, *count.cells))
     return table
-
-
-def _own(predictor: Predictor) -> NDArray[np.bool_]:
-    """Return which tags clips are labelled with."""
-    scores = predictor.bundle.metrics["per_tag"]
-    return np.array([bool(scores[tag]["clips"]) for tag in predictor.vocabulary])
 
 
 def main() -> None:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score
 
 from benchmarks import harness
 from benchmarks.collages import held_back_clips, sound, write_table
 from benchmarks.conditions import loudest_second
 from core.audio.decode import decode
+from core.model.metrics import roc_auc_and_average_precision
 from core.model.predictor import Predictor
 from training.datasets.clips import Clip
 
@@ -26,7 +26,7 @@ BACKGROUND_PEAK, SOUND_PEAK = 0.1, 0.5
 """14 dB between the sound and its background."""
 SEED = 0
 COLUMNS = (
-    "model",
+    "architecture",
     "step, s",
     "frame PR-AUC",
     "in the sound",
@@ -57,7 +57,7 @@ class Measured:
     def cells(self) -> tuple[str, ...]:
         """Return the table's cells."""
         labels = np.repeat([1, 0], [len(self.inside), len(self.outside)])
-        score = average_precision_score(labels, np.array(self.inside + self.outside))
+        _, score = roc_auc_and_average_precision(labels, np.array(self.inside + self.outside))
         means = (np.mean(self.inside), np.mean(self.outside), np.mean(self.silent))
         errors = (np.median(self.onsets), np.quantile(self.onsets, 0.9))
         return tuple(f"{value:.3f}" for value in (score, *means, *errors))
@@ -73,7 +73,7 @@ def row(predictor: Predictor, clips: Sequence[Clip]) -> tuple[str, ...]:
         start = float(random.uniform(0.5, BACKGROUND_S - 1.5))
         tags = [predictor.vocabulary.index(tag) for tag in clip.tags if tag in predictor.vocabulary]
         step = _measure(predictor, _mix(predictor.rate, clip, other, start), start, tags, measured)
-    return (predictor.bundle.name, f"{step:.2f}", *measured.cells)
+    return (predictor.bundle.architecture, f"{step:.2f}", *measured.cells)
 
 
 def _other_clip(clip: Clip, clips: Sequence[Clip], random: np.random.Generator) -> Clip:

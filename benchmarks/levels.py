@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks import harness
-from benchmarks.collages import Count, held_back_clips, sound, write_table
+from benchmarks.collages import Count, held_back_clips, scored_tags, sound, write_table
 from core.audio.decode import decode
 from core.model.front_end import network_frames
 from core.model.predictor import Predictor
@@ -19,7 +19,8 @@ COLUMNS = ("level, dB", "right suggestions", "wrong suggestions", "largest diffe
 
 def rows(predictor: Predictor, clips: Sequence[Clip]) -> list[tuple[str, ...]]:
     """Return a row for each level: suggestions, and the difference to the frames as they are."""
-    labels = multi_hot(clips, predictor.vocabulary) > 0
+    scored = scored_tags(predictor)
+    labels = (multi_hot(clips, predictor.vocabulary) > 0) & scored
     recordings = [decode(clip.path, rate=predictor.rate).samples for clip in clips]
     spec = predictor.bundle.front_end
     table: list[tuple[str, ...]] = []
@@ -28,7 +29,8 @@ def rows(predictor: Predictor, clips: Sequence[Clip]) -> list[tuple[str, ...]]:
         for samples, truth in zip(recordings, labels, strict=True):
             changed = samples * np.float32(10 ** (level / 20))
             prediction = predictor.predict(sound(changed, predictor.rate))
-            count.add(prediction.probabilities >= predictor.bundle.calibration.threshold, truth)
+            reached = prediction.probabilities >= predictor.bundle.calibration.threshold
+            count.add(reached & scored, truth)
             frames = network_frames(samples, spec)
             difference = max(difference, float(np.abs(prediction.log_mel - frames).max()))
         wrong = count.predicted_positives - count.true_positives

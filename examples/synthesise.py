@@ -264,14 +264,14 @@ def dog(random: np.random.Generator) -> Samples:
 def rooster(random: np.random.Generator) -> Samples:
     """Synthesise a cock-a-doodle-doo: three short calls and a long one that sinks, [n]."""
     throat = {
-        200: -30,
-        500: -12,
-        900: 0,
-        1500: 2,
-        2200: -5,
-        3300: -8,
-        5000: -20,
-        8000: -34,
+        200: -34,
+        500: -9,
+        900: 2,
+        1500: 6,
+        2200: -4,
+        3300: -17,
+        5000: -15,
+        8000: -35,
         16000: -50,
     }
     sound = 0.001 * noise(random, 4, {30: 0, 1000: -20, 12000: -40})
@@ -280,13 +280,15 @@ def rooster(random: np.random.Generator) -> Samples:
         (0.55, {0: 640, 0.04: 800, 0.16: 760}),
         (0.78, {0: 700, 0.05: 860, 0.2: 820}),
     )
-    for start, glide in (*calls, (1.05, {0: 720, 0.12: 960, 0.7: 930, 1.2: 800, 1.5: 560})):
+    for start, glide in (*calls, (1.05, {0: 720, 0.12: 960, 0.7: 930, 1.2: 800, 1.5: 530})):
         length = max(glide)
-        pitch = outline(length, glide) * (1 + 0.006 * wander(random, length, 60))
+        pitch = 0.93 * outline(length, glide) * (1 + 0.004 * wander(random, length, 60))
         loudness = outline(length, {0: 0, 0.03: 1, 0.75 * length: 0.8, length: 0})
-        call = harmonics(pitch, throat) + 0.35 * noise(random, length, throat)
+        rough = 1 + 0.09 * np.sin(2 * np.pi * 79 * np.arange(len(pitch)) / RATE)
+        voice = harmonics(pitch, throat)
+        call = rough * voice / voice.std() + 0.43 * noise(random, length, throat)
         place(sound, loudness * call, start)
-    return room(random, sound, 0.1, 0.2, {300: -10, 1000: 0, 6000: -20})
+    return room(random, sound, 0.1, 0.21, {300: -10, 1000: 0, 6000: -20})
 
 
 def baby(random: np.random.Generator) -> Samples:
@@ -295,23 +297,23 @@ def baby(random: np.random.Generator) -> Samples:
     The vocal tract is short, so the formants lie high.
     """
     tract = {
-        150: -30,
-        400: -8,
-        1000: 2,
-        1500: -6,
-        2400: -8,
-        3300: 0,
-        4200: -10,
-        6000: -14,
-        9000: -30,
-        16000: -45,
+        150: -32,
+        400: -10,
+        1000: 6,
+        1500: -10,
+        2400: -7,
+        3300: -5,
+        4200: -13,
+        6000: -11,
+        9000: -32,
+        16000: -48,
     }
     sound = 0.002 * noise(random, 6, {30: 0, 1000: -14, 12000: -34})
     for start, length, top_hz in (
-        (0.2, 1.0, 480),
-        (1.6, 1.2, 520),
-        (3.2, 0.9, 500),
-        (4.5, 1.25, 530),
+        (0.2, 1.0, 443),
+        (1.6, 1.2, 479),
+        (3.2, 0.9, 461),
+        (4.5, 1.25, 489),
     ):
         pitch = outline(
             length,
@@ -319,10 +321,10 @@ def baby(random: np.random.Generator) -> Samples:
         )
         pitch *= (
             1
-            + 0.012 * wander(random, length, 30)
-            + 0.01 * np.sin(2 * np.pi * 7 * np.arange(len(pitch)) / RATE)
+            + 0.001 * wander(random, length, 30)
+            + 0.006 * np.sin(2 * np.pi * 9.7 * np.arange(len(pitch)) / RATE)
         )
-        wail = harmonics(pitch, tract) + 0.25 * noise(random, length, tract)[: len(pitch)]
+        wail = harmonics(pitch, tract) + 0.023 * noise(random, length, tract)[: len(pitch)]
         place(
             sound,
             outline(length, {0: 0, 0.08: 0.9, 0.5: 1, length - 0.12: 0.7, length: 0}) * wail,
@@ -331,8 +333,8 @@ def baby(random: np.random.Generator) -> Samples:
         gasp = noise(random, 0.2, {300: -30, 1500: -4, 3500: 0, 9000: -14}) * outline(
             0.2, {0: 0, 0.12: 1, 0.2: 0}
         )
-        place(sound, gasp, start + length + 0.06, 0.15)
-    return room(random, sound, 0.08, 0.2, {200: -12, 1000: 0, 6000: -14})
+        place(sound, gasp, start + length + 0.06, 0.22)
+    return room(random, sound, 0.08, 0.23, {200: -12, 1000: 0, 6000: -14})
 
 
 def sneeze(random: np.random.Generator) -> Samples:
@@ -345,26 +347,26 @@ def sneeze(random: np.random.Generator) -> Samples:
         random, 0.5, {200: -24, 700: -6, 1500: 0, 3000: -4, 6000: -12, 12000: -24}
     ) * outline(0.5, {0: 0, 0.42: 1, 0.5: 0})
     ha = harmonics(
-        outline(0.14, {0: 260, 0.06: 340, 0.14: 300}),
+        outline(0.14, {0: 377, 0.06: 493, 0.14: 435}),
         {150: -6, 700: 2, 1100: 0, 2500: -8, 3500: -12, 9000: -36},
     )
     ha *= outline(0.14, {0: 0, 0.03: 1, 0.14: 0.2})
-    blast = noise(random, 0.42, {200: -10, 900: -3, 2000: 0, 4000: 4, 8000: -6, 16000: -16})
-    blast *= outline(0.42, {0: 0, 0.012: 1, 0.075: 0.7, 0.18: 0.25, 0.42: 0})
+    blast = noise(random, 0.42, {200: -9, 500: 0, 900: -2, 2000: 0, 4000: 3, 8000: -6, 16000: -17})
+    blast *= outline(0.42, {0: 0, 0.012: 1, 0.068: 0.7, 0.157: 0.25, 0.42: 0})
     oo = harmonics(
-        outline(0.3, {0: 330, 0.1: 300, 0.3: 200}),
+        outline(0.3, {0: 308, 0.1: 280, 0.3: 187}),
         {150: -6, 400: 2, 800: -4, 1200: -12, 2500: -20, 9000: -46},
     )
     oo *= outline(0.3, {0: 0, 0.03: 1, 0.3: 0})
     for start in (0.2, 1.8):
         for part, delay, level in (
-            (drawn, 0, 0.06),
-            (ha, 0.5, 0.2),
-            (blast, 0.62, 0.5),
-            (oo, 0.66, 0.16),
+            (drawn, 0, 0.055),
+            (ha, 0.5, 0.24),
+            (blast, 0.584, 0.35),
+            (oo, 0.624, 0.18),
         ):
             place(sound, part, start + delay, level)
-    return room(random, sound, 0.08, 0.35, {100: -10, 500: 0, 4000: -6, 9000: -14})
+    return room(random, sound, 0.08, 0.23, {100: -10, 500: 0, 4000: -6, 9000: -14})
 
 
 # Household
@@ -413,11 +415,11 @@ def alarm_clock(random: np.random.Generator) -> Samples:
 
 
 def engine(random: np.random.Generator) -> Samples:
-    """Synthesise four cylinders at idle, 830 turns a minute, [n].
+    """Synthesise four cylinders at idle, 960 turns a minute, [n].
 
-    27.7 firings a second go through an exhaust; belt and fan above.
+    32 firings a second go through an exhaust; belt and fan above.
     """
-    pitch = 27.7 * (1 + 0.012 * wander(random, 5, 5))
+    pitch = 32 * (1 + 0.012 * wander(random, 5, 5))
     pipe = {
         42.0: (1.0, 0.03),
         83.0: (0.7, 0.02),
@@ -437,16 +439,16 @@ def engine(random: np.random.Generator) -> Samples:
     )
     rattle *= 1 + 0.6 * np.sin(2 * np.pi * np.cumsum(pitch) / RATE)
     belt = harmonics(8 * pitch, {200: -6, 900: 0, 2000: -14, 6000: -40})
-    sound: Samples = exhaust / exhaust.std() + 0.05 * rattle + 0.01 * belt
+    sound: Samples = exhaust / exhaust.std() + 0.1 * rattle + 0.02 * belt
     return sound
 
 
 def helicopter(random: np.random.Generator) -> Samples:
     """Synthesise a helicopter that comes nearer, [n].
 
-    A main rotor slaps 11 times a second, a tail rotor hums at 58 Hz, and both roar.
+    A main rotor slaps 11.5 times a second, a tail rotor hums at 58 Hz, and both roar.
     """
-    pitch = np.full(round(6 * RATE), 11.0)
+    pitch = np.full(round(6 * RATE), 11.5)
     slap = burst(
         random, 0.09, 0.02, {20: 0, 80: 4, 250: 0, 700: -8, 2000: -22, 8000: -45}
     ) * outline(0.09, {0: 0, 0.008: 1, 0.09: 1})
@@ -454,26 +456,14 @@ def helicopter(random: np.random.Generator) -> Samples:
     roar = noise(
         random,
         6,
-        {
-            30: 0,
-            150: 2,
-            300: -2,
-            420: 0,
-            600: -8,
-            1100: -12,
-            1250: -9,
-            1500: -16,
-            3000: -26,
-            8000: -40,
-            16000: -60,
-        },
+        {30: 0, 100: 0, 200: -3, 400: 0, 700: -7, 1200: -8, 2500: -26, 5000: -34, 10000: -48},
     )
     tail_curve = {60: -4, 120: 4, 180: -8, 240: 0, 360: -8, 480: -4, 1000: -14, 4000: -38}
     tail_rotor = harmonics(58 * (1 + 0.001 * wander(random, 6, 1)), tail_curve)
     # Each blade presses once a turn, then lets go.
-    beat = 0.7 + 0.6 * np.exp(-4 * (np.cumsum(pitch) / RATE % 1))
+    beat = 0.5 + 0.6 * np.exp(-2.4 * (np.cumsum(pitch) / RATE % 1))
     sound: Samples = outline(6, {0: 0.6, 6: 1}) * (
-        beat * (0.6 * roar + 0.8 * tail_rotor) + 0.35 * slaps / slaps.std()
+        beat * (0.6 * roar + 0.45 * tail_rotor / tail_rotor.std()) + 0.2 * slaps / slaps.std()
     )
     return sound
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from core.files import write_atomic
 from core.model.bundle import Bundle
-from core.model.windows import COLUMN_FRAMES
+from core.model.windows import CLIP_COLUMN_FRAMES, COLUMN_FRAMES
 from training.datasets.types import trained_facts
 from training.errors import ResultsError
 from training.pipeline import PROTOTYPE_SCORES
@@ -57,35 +57,40 @@ def model_values(bundle: Bundle) -> dict[str, str]:
     network, spec = bundle.network(), bundle.front_end
     parameters = sum(parameter.numel() for parameter in network.parameters())
     size_bytes = sum(path.stat().st_size for path in bundle.folder.iterdir())
-    metrics = bundle.metrics
+    metrics, column_frames = bundle.metrics, COLUMN_FRAMES
+    if bundle.architecture == "efficientat_mn":
+        column_frames = CLIP_COLUMN_FRAMES
     intervals = metrics["intervals"]["recordings"]
     reliability = metrics["reliability"]
-    return _training_values(trained_facts(bundle)) | {
-        "name": bundle.name,
-        "architecture": bundle.architecture,
-        "parameters": f"{parameters / 1e6:.2f}",
-        "size_mb": f"{size_bytes / 1e6:.1f}",
-        "tag_count": str(len(bundle.vocabulary)),
-        "window": str(network.window),
-        "window_s": f"{spec.seconds(network.window):.2f}",
-        "hop_s": f"{spec.seconds(network.hop):.2f}",
-        "column_s": f"{spec.seconds(COLUMN_FRAMES):.2f}",
-        "peak_db": f"{spec.peak_db:g}",
-        "pooling": bundle.pooling,
-        "license": str(bundle.description["license"]),
-        "data": str(bundle.description["data"]),
-        "tags": ", ".join(bundle.vocabulary),
-        "test_clips": str(metrics["clips"]),
-        "test_recordings": str(metrics["recordings"]),
-        "scores": _scores_table(metrics["overall"]),
-        "interval_macro": _interval(intervals["pr_auc_macro"]),
-        "interval_micro": _interval(intervals["pr_auc_micro"]),
-        "per_tag": _per_tag_table(bundle),
-        "ece": f"{reliability['ece']:.4f}",
-        "reliability": _reliability_table(reliability),
-        "prototype_macro": score_cell(PROTOTYPE_SCORES["pr_auc_macro"]),
-        "prototype_micro": score_cell(PROTOTYPE_SCORES["pr_auc_micro"]),
-    }
+    return (
+        _training_values(trained_facts(bundle))
+        | _tag_values(bundle)
+        | {
+            "name": bundle.name,
+            "architecture": bundle.architecture,
+            "parameters": f"{parameters / 1e6:.2f}",
+            "size_mb": f"{size_bytes / 1e6:.1f}",
+            "tag_count": str(len(bundle.vocabulary)),
+            "window": str(network.window),
+            "window_s": f"{spec.seconds(network.window):.2f}",
+            "hop_s": f"{spec.seconds(network.hop):.2f}",
+            "column_s": f"{spec.seconds(column_frames):.2f}",
+            "peak_db": f"{spec.peak_db:g}",
+            "pooling": bundle.pooling,
+            "license": str(bundle.description["license"]),
+            "data": str(bundle.description["data"]),
+            "test_clips": str(metrics["clips"]),
+            "test_recordings": str(metrics["recordings"]),
+            "scores": _scores_table(metrics["overall"]),
+            "interval_macro": _interval(intervals["pr_auc_macro"]),
+            "interval_micro": _interval(intervals["pr_auc_micro"]),
+            "per_tag": _per_tag_table(bundle),
+            "ece": f"{reliability['ece']:.4f}",
+            "reliability": _reliability_table(reliability),
+            "prototype_macro": score_cell(PROTOTYPE_SCORES["pr_auc_macro"]),
+            "prototype_micro": score_cell(PROTOTYPE_SCORES["pr_auc_micro"]),
+        }
+    )
 
 
 def _training_values(trained: Mapping[str, Any]) -> dict[str, str]:
@@ -96,8 +101,23 @@ def _training_values(trained: Mapping[str, Any]) -> dict[str, str]:
         for name, clips in trained["clips"].items()
     )
     return {name: f"{value:g}" for name, value in settings.items()} | {
-        "best_epoch": str(trained["best_epoch"]),
+        "best_epoch": str(trained.get("best_epoch", "–")),
+        "tuning_epochs": str(trained.get("epochs", "–")),
+        "made_from": str(trained.get("from", "nothing; it was trained from scratch.")),
         "split_counts": ", ".join(counts),
+        "other_counts": str(trained.get("other_sounds", 0)),
+    }
+
+
+def _tag_values(bundle: Bundle) -> dict[str, str]:
+    """Return the values about the vocabulary."""
+    own = trained_facts(bundle).get("own_tags", bundle.vocabulary)
+    others = [tag for tag in bundle.vocabulary if tag not in own]
+    return {
+        "tags": ", ".join(bundle.vocabulary),
+        "own_count": str(len(own)),
+        "own_tags": ", ".join(own),
+        "other_tags": ", ".join(others),
     }
 
 
@@ -111,11 +131,13 @@ def _interval(low_high: Sequence[float] | None) -> str:
 
 
 def _per_tag_table(bundle: Bundle) -> str:
-    """Return the scores of each tag, the best first."""
+    """Return the scores of each tag that clips are labelled with, the best first."""
     precise = bundle.metrics["thresholds"]["precision_0.9"]
     tags = zip(bundle.metrics["per_tag"].items(), bundle.calibration.threshold, strict=True)
     rows = []
     for (tag, scores), threshold in sorted(tags, key=lambda row: -(row[0][1]["pr_auc"] or 0)):
+        if not scores["clips"]:
+            continue
         cells = [score_cell(scores[name]) for name in SCORES]
         support = (str(scores["clips"]), str(scores["recordings"]))
         thresholds = (score_cell(float(threshold)), score_cell(precise[tag]))

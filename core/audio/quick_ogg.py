@@ -33,7 +33,7 @@ _OPUS_RATES_HZ = (8_000, 12_000, 16_000, 24_000, 48_000)
 
 @dataclass(frozen=True)
 class _Head:
-    """What an Ogg's first packet says.
+    """The first packet of an Ogg.
 
     Attributes:
         codec: `vorbis` or `opus`.

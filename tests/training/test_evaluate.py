@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -195,6 +196,22 @@ def test_the_bundle_is_scored_again_on_its_test_recordings(trained, clip_folder,
     lines = "\n".join(evaluate.summary_lines(scores))
     assert f"{scores['overall']['pr_auc_macro']:.3f}" in lines
     assert all(tag in lines for tag in trained.vocabulary)
+
+
+def test_only_the_tags_that_clips_are_labelled_with_are_scored(trained, clip_folder, tmp_path):
+    own = trained.vocabulary[1:]
+    described = dict(trained.description)
+    described["trained"] = {**trained.description["trained"], "own_tags": list(reversed(own))}
+
+    scores = evaluate.evaluate_bundle(
+        replace(trained, description=described), clip_folder, tmp_path
+    )
+
+    assert tuple(scores["per_tag"]) == own
+    for tag in own:
+        assert scores["per_tag"][tag] == pytest.approx(trained.metrics["per_tag"][tag], abs=2e-3)
+    pr_aucs = [row["pr_auc"] for row in scores["per_tag"].values() if row["pr_auc"] is not None]
+    assert scores["overall"]["pr_auc_macro"] == pytest.approx(np.mean(pr_aucs), abs=1e-3)
 
 
 def test_a_split_may_name_other_test_recordings(trained, clip_folder, labelled, tmp_path):

@@ -98,13 +98,20 @@ def _license_variants(
 
 
 def _scores(tagger: Tagger, material: FineTuningData) -> Row:
-    """Return PR-AUC, recall and wrong suggestions on test for the tags that clips have."""
-    test, tags = material.rows(TEST), material.space.own
-    columns = [tagger.space.tags.index(tag) for tag in tags]
-    frames = material.sounds.rows(test).frames
-    logits = tagger.logits(frames)
-    probabilities = tagger.calibration.probabilities(logits)[:, columns]
-    labels, suggested = material.sounds.targets[test], tagger.suggests(logits)[:, columns]
+    """Return PR-AUC, recall and wrong suggestions on test for the tags that clips have.
+
+    A tag that the tagger does not know has the probability 0.
+    """
+    sounds = material.sounds.rows(material.rows(TEST))
+    logits = tagger.logits(sounds.frames)
+    columns = [
+        tagger.space.tags.index(tag) for tag in material.space.own if tag in tagger.space.tags
+    ]
+    known = [tag in tagger.space.tags for tag in material.space.own]
+    labels = sounds.targets
+    probabilities, suggested = np.zeros(labels.shape, np.float32), np.zeros(labels.shape, bool)
+    probabilities[:, known] = tagger.calibration.probabilities(logits)[:, columns]
+    suggested[:, known] = tagger.suggests(logits)[:, columns]
     true_positives = float((suggested * labels).sum())
     recall, precision = true_positives / labels.sum(), true_positives / max(1, suggested.sum())
     return *_pr_auc(labels, probabilities), f"{recall:.3f}", f"{1 - precision:.1%}"
