@@ -59,7 +59,7 @@ class Viewer:
 
 @dataclass(frozen=True)
 class SignInBox:
-    """Contents of the sidebar's box.
+    """Contents of the box at the top of every page.
 
     Attributes:
         person: Who is signed in.
@@ -175,7 +175,7 @@ def with_token(person: Person) -> WithToken:
 
 
 def sign_in_box() -> SignInBox:
-    """Return what the sidebar says about the viewer."""
+    """Return what the pages say about the viewer."""
     current = viewer()
     can_rename = current.person is None and current.edit.allowed
     can_rename = can_rename and not services.settings().curator

@@ -17,14 +17,21 @@ ASSETS = Path(__file__).resolve().parent / "assets"
 
 
 def main() -> None:
-    """Draw the current page with its sidebar."""
-    st.set_page_config(page_title="Earmark", page_icon=str(ASSETS / "icon.png"), layout="wide")
+    """Draw the current page, with the viewer and the other pages above it."""
+    st.set_page_config(
+        page_title="Earmark",
+        page_icon=str(ASSETS / "icon.png"),
+        layout="wide",
+        initial_sidebar_state="collapsed",
+    )
     st.logo(str(ASSETS / "logo.png"), size="large", icon_image=str(ASSETS / "icon.png"))
-    page = st.navigation(pages())
+    st.html(ASSETS / "app.css")
+    page = st.navigation(pages(), position="top")
     path = f"/{page.url_path}"
     try:
         if path != state.page_path.get():
             upload_limits.end_uploads()
+            state.listed_page.pop()  # who comes back to the list sees it as it is then
         state.page_path.set(path)
         if auth.has_session_ended():
             redirect(page_url(path))

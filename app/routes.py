@@ -4,11 +4,11 @@ All of them lie below Streamlit's `server.baseUrlPath`.
 """
 
 import logging
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from string import Template
 
-import streamlit as st
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -16,16 +16,21 @@ from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from app import browser, services
+from app.base_path import base_path
+from app.components.assets import asset
+from app.twins import TwinsBusy, twins
+from app.vocabulary import vocabulary_json
 from core.errors import EarmarkError
 from core.freesound.errors import BadCredential
 from core.settings import is_loopback
+from core.storage.media import TWIN_SUFFIX
 
 logger = logging.getLogger(__name__)
 
 LOGIN, CALLBACK = "/auth/freesound/login", "/auth/freesound/callback"
 RETURN_PATHS = ("/", "/try", "/many", "/uploads", "/metrics")
 """Pages to which a sign-in may come back."""
-MEDIA_TYPES = {"ogg": "audio/ogg", "webp": "image/webp"}
+MEDIA_TYPES = {".ogg": "audio/ogg", TWIN_SUFFIX: "audio/mp4", ".webp": "image/webp"}
 CACHE_FOREVER = "public, max-age=31536000, immutable"
 """For an address that holds the content's hash: the answer can never change."""
 CACHE_TEMPORARY = "private, max-age=3600"
@@ -36,12 +41,6 @@ _CONTENT_POLICY = (
     "frame-ancestors 'none'"
 )
 _MESSAGE = Template((Path(__file__).parent / "assets" / "message.html").read_text("utf-8"))
-
-
-def base_path() -> str:
-    """Return the path below which the server works: empty, or such as `/earmark`."""
-    path = (st.get_option("server.baseUrlPath") or "").strip("/")
-    return f"/{path}" if path else ""
 
 
 def page_url(path: str) -> str:
@@ -69,20 +68,50 @@ def login_url(return_to: str) -> str:
 
 
 def _media(request: Request) -> Response:
-    name = request.path_params["name"]
-    return _file(services.workspace().media.path(name), CACHE_FOREVER)
+    media = services.workspace().media
+    return _medium(request.path_params["name"], media.path, CACHE_FOREVER)
 
 
 def _temporary_media(request: Request) -> Response:
-    name = request.path_params["name"]
-    return _file(services.temporary_media().path(name), CACHE_TEMPORARY)
+    media = services.temporary_media()
+    return _medium(request.path_params["name"], media.path, CACHE_TEMPORARY)
 
 
-def _file(path: Path | None, cache: str) -> FileResponse:
+def _medium(name: str, find: Callable[[str], Path | None], cache: str) -> Response:
+    """Return a medium; a name that ends in .m4a is that of a preview's twin."""
+    is_twin = name.endswith(TWIN_SUFFIX)
+    path = find(f"{name.removesuffix(TWIN_SUFFIX)}.ogg" if is_twin else name)
+    try:
+        path = twins().twin(path) if is_twin and path else path
+    except TwinsBusy as error:
+        raise HTTPException(503, str(error), headers={"Retry-After": "1"}) from error
+    except EarmarkError as error:
+        logger.warning("twin failed name=%s reason=%s", name, error)
+        path = None
     if path is None:
         raise HTTPException(404)
-    media_type = MEDIA_TYPES[path.suffix.removeprefix(".")]
+    media_type = MEDIA_TYPES[path.suffix]
     return FileResponse(path, media_type=media_type, headers={"Cache-Control": cache} | _NO_SNIFF)
+
+
+def _asset(request: Request) -> Response:
+    found = asset(request.path_params["version"], request.path_params["path"])
+    if found is None:
+        raise HTTPException(404)
+    return _content(*found)
+
+
+def _vocabulary(request: Request) -> Response:
+    content = vocabulary_json(request.path_params["name"])
+    if content is None:
+        raise HTTPException(404)
+    return _content(content, "application/json")
+
+
+def _content(content: bytes, media_type: str) -> Response:
+    """Return what lies at an address with its hash."""
+    headers = {"Cache-Control": CACHE_FOREVER, "Content-Type": media_type} | _NO_SNIFF
+    return Response(content, headers=headers)
 
 
 async def _login(request: Request) -> Response:
@@ -174,6 +203,8 @@ ROUTES = [
     for path, endpoint in (
         ("/sounds/{name}", _media),
         ("/clips/{name}", _temporary_media),
+        ("/assets/{version}/{path:path}", _asset),
+        ("/vocabulary/{name}", _vocabulary),
         (LOGIN, _login),
         (CALLBACK, _callback),
     )

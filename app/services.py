@@ -1,6 +1,7 @@
 """Objects that all sessions of the server share, each made once."""
 
 import os
+from collections.abc import Mapping
 
 import streamlit as st
 
@@ -11,6 +12,7 @@ from app.limits import HourlyLimit
 from app.predictor import ActivePredictor, load_active_predictor
 from app.temporary_media import TemporaryMedia
 from core import settings as settings_module
+from core.curation.opening import Curation, open_curation
 from core.errors import EarmarkError
 from core.events.types import ModelRef
 from core.freesound.client import FreesoundClient, client_from
@@ -18,6 +20,7 @@ from core.freesound.errors import NotSignedIn
 from core.freesound.oauth import OAuthClient
 from core.freesound.sign_ins import SignIns
 from core.model import bundle as bundles
+from core.model.bundle import Bundle
 from core.publishing.upload import Publisher
 from core.settings import Settings
 from core.storage.opening import open_workspace
@@ -44,6 +47,12 @@ def workspace() -> Workspace:
     return open_workspace(settings())
 
 
+@st.cache_resource(show_spinner=False)
+def curation() -> Curation:
+    """Return the workspace's reviews, saved views and index of similar sounds."""
+    return open_curation(workspace())
+
+
 def predictor() -> ActivePredictor:
     """Return the active model, or another one while it cannot be fetched.
 
@@ -66,6 +75,26 @@ def vocabulary(model: ModelRef) -> tuple[str, ...]:
 )
 def _vocabulary(model: ModelRef) -> tuple[str, ...]:
     return bundles.load(workspace().models.fetch(model)).vocabulary
+
+
+def thresholds_by_tag(bundle: Bundle) -> Mapping[str, float]:
+    """Return from which probability a bundle suggests each tag."""
+    return dict(zip(bundle.vocabulary, bundle.calibration.threshold.tolist(), strict=True))
+
+
+def thresholds(model: ModelRef) -> Mapping[str, float]:
+    """Return from which probability a model version suggests each tag; empty if it is not known."""
+    try:
+        return _thresholds(model)
+    except EarmarkError:
+        return {}
+
+
+@st.cache_resource(
+    show_spinner=False, max_entries=20, hash_funcs={ModelRef: ModelRef.model_dump_json}
+)
+def _thresholds(model: ModelRef) -> Mapping[str, float]:
+    return thresholds_by_tag(bundles.load(workspace().models.fetch(model)))
 
 
 @st.cache_resource(show_spinner=False)

@@ -13,6 +13,7 @@ from app.clips import BatchClip, OutgoingSound, Part, TriedClip
 from app.drafts import Draft
 from app.limits import Refusal
 from app.sending import Sending
+from core.curation.bulk import BulkPlan, BulkResult
 from core.events.fold import SoundState
 from core.publishing.upload import UploadStates
 from core.publishing.upload_log import Upload
@@ -50,6 +51,29 @@ class Entry(Generic[T]):
         return self.key in st.session_state
 
 
+@dataclass(frozen=True)
+class ListedPage:
+    """The page of sounds that the person sees; it stays as it is while they work on it.
+
+    Attributes:
+        key: Stands for the filters, the order and the place in the list.
+        sound_ids: The sounds on it.
+        total: How many match in all, as `core.events.query.Page` says; so are the next three.
+        total_is_exact: False where there are at least `total`.
+        next: Cursor of the page after it.
+        previous: Cursor of the page before it.
+        title: What the sounds are, where the filters did not choose them.
+    """
+
+    key: str
+    sound_ids: tuple[str, ...]
+    total: int
+    total_is_exact: bool
+    next: str | None
+    previous: str | None
+    title: str = ""
+
+
 def clear() -> None:
     """Forget everything."""
     st.session_state.clear()
@@ -84,9 +108,29 @@ new_local_name = Entry[str]("new-local-name", "")
 # Monitor
 
 sounds_seen = Entry[int | None]("sounds-seen", None)
-monitor_page = Entry[int]("page", 1)
-show_filter = Entry[str]("show", "all")
-tag_filter = Entry[str | None]("tag", None)
+listed_page = Entry[ListedPage | None]("listed-page", None)
+
+
+def filter_field(name: str) -> Entry[object]:
+    """Return the field of a filter; the page's address decides what is in it."""
+    return Entry(f"filter-{name}", None)
+
+
+bulk_plan = Entry[BulkPlan | None]("bulk-plan", None)
+bulk_done = Entry[tuple[int, int]]("bulk-done", (0, 0))
+bulk_result = Entry[BulkResult | None]("bulk-result", None)
+bulk_undone = Entry[BulkResult | None]("bulk-undone", None)
+bulk_problem = Entry[str]("bulk-problem", "")
+
+
+def bulk_field(name: str) -> Entry[object]:
+    """Return a field of the form that edits many sounds."""
+    return Entry(f"bulk-{name}", None)
+
+
+view_name = Entry[str]("view-name", "")
+view_shared = Entry[bool]("view-shared", False)
+view_problem = Entry[str]("view-problem", "")
 
 
 def shown_state(sound_id: str) -> Entry[SoundState | None]:
@@ -104,6 +148,11 @@ def sound_note(sound_id: str) -> Entry[str]:
     return Entry(f"note-{sound_id}", "")
 
 
+def card_menu(sound_id: str) -> Entry[str | None]:
+    """Return the entry of a card's menu that was chosen."""
+    return Entry(f"more-{sound_id}", None)
+
+
 def postponed_action(sound_id: str) -> Entry[Callable[[], None] | None]:
     """Return what the person pressed before they had a name."""
     return Entry(f"postponed-{sound_id}", None)
@@ -118,6 +167,27 @@ def withdrawal_reason(sound_id: str) -> Entry[str]:
     """Return the field for the reason of a withdrawal."""
     return Entry(f"reason-{sound_id}", "")
 
+
+# Review mode
+
+
+@dataclass(frozen=True)
+class DeskQueue:
+    """The sounds of a view when review mode was opened: it does not move as they are reviewed.
+
+    Attributes:
+        key: Of the view.
+        refresh: How often the person has asked for a new queue.
+        sound_ids: In order.
+    """
+
+    key: str
+    refresh: int
+    sound_ids: tuple[str, ...]
+
+
+desk_queue = Entry[DeskQueue | None]("desk-queue", None)
+desk_answers = Entry[Mapping[str, dict[str, object]]]("desk-answers", {})
 
 # Fetch
 

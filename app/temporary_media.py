@@ -5,6 +5,8 @@ import secrets
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 MAX_AGE_S = 3600
@@ -43,11 +45,17 @@ class TemporaryMedia:
 
     def _make_room(self, needed: int) -> None:
         """Delete what is old, and the oldest files until `needed` bytes fit."""
-        folder = Path(self._folder.name)
-        files = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)
-        size = needed + sum(path.stat().st_size for path in files)
-        for path in files:
-            if size <= self._max_bytes and not self._is_old(path):
+        files = sorted(self._files())
+        size = needed + sum(size for _, size, _ in files)
+        for modified, file_size, path in files:
+            if size <= self._max_bytes and time.time() - modified <= self._max_age_s:
                 break
-            size -= path.stat().st_size
-            path.unlink()
+            size -= file_size
+            path.unlink(missing_ok=True)
+
+    def _files(self) -> Iterator[tuple[float, int, Path]]:
+        """Yield time, size and path of each file; twins are renamed here at any time."""
+        for path in Path(self._folder.name).iterdir():
+            with suppress(FileNotFoundError):
+                facts = path.stat()
+                yield facts.st_mtime, facts.st_size, path

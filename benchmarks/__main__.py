@@ -11,7 +11,7 @@ from benchmarks.harness import ONE_THREAD, ROOT, introduction, print_text
 from core import cli
 from core.errors import EarmarkError
 
-BENCHMARKS = ("logmel", "clip", "batch", "startup", "long")
+BENCHMARKS = ("logmel", "clip", "batch", "startup", "long", "similar")
 
 
 FUZZ = "fuzz"
@@ -19,15 +19,35 @@ QUALITY = ("collages", "conditions", "frames", "levels")
 """Run only by name: they measure suggestions, not time, and write tables for the model card."""
 MEMORY = "memory"
 """Run only by name: it needs Linux and Chromium."""
+STORE = "store"
+"""Run only by name: it writes a large workspace first."""
+
+
+REVIEW = "review_script"
+"""Run only by name: it needs Chromium."""
 
 
 @click.command()
-@click.argument("names", nargs=-1, type=click.Choice((*BENCHMARKS, *QUALITY, MEMORY, FUZZ)))
+@click.argument(
+    "names", nargs=-1, type=click.Choice((*BENCHMARKS, *QUALITY, MEMORY, REVIEW, STORE, FUZZ))
+)
 @click.option("--files", default=10_000, show_default=True, help="fuzz: Damaged files to read.")
 @click.option("--seed", default=1, show_default=True, help="fuzz: The same makes the same files.")
 @click.option("--first", default=0, help="fuzz: Number of the first file.")
 @click.option("--keep", type=Path, help="fuzz: Folder for the files that are read wrongly.")
-def main(names: tuple[str, ...], files: int, seed: int, first: int, keep: Path | None) -> None:
+@click.option("--sounds", default=100_000, show_default=True, help="store: Sounds to write.")
+@click.option("--folder", type=Path, help="store: Keep the workspace there, and use it again.")
+@click.option("--writers", default=0, help="store: Count lost edits of so many processes instead.")
+def main(
+    names: tuple[str, ...],
+    files: int,
+    seed: int,
+    first: int,
+    keep: Path | None,
+    sounds: int,
+    folder: Path | None,
+    writers: int,
+) -> None:
     """Run the benchmarks of these NAMES, or all of them, and print a table of each.
 
     Sounds come from the folder in BENCH_CLIPS if it is set, else from the real clips beside the
@@ -43,12 +63,18 @@ def main(names: tuple[str, ...], files: int, seed: int, first: int, keep: Path |
         if not names:
             return
     print_text(introduction())
-    environment = os.environ | ONE_THREAD
+    environment = os.environ | ONE_THREAD | _store_settings(sounds, folder, writers)
     for name in names or BENCHMARKS:
         command = [sys.executable, "-m", f"benchmarks.{name}"]
         status = subprocess.run(command, cwd=ROOT, env=environment).returncode
         if status:
             raise EarmarkError(f"The benchmark {name} failed (exit status {status}).")
+
+
+def _store_settings(sounds: int, folder: Path | None, writers: int) -> dict[str, str]:
+    """Return the environment of the benchmark of the store."""
+    kept = {"BENCH_STORE_FOLDER": str(folder.resolve())} if folder else {}
+    return {"BENCH_STORE_SOUNDS": str(sounds), "BENCH_STORE_WRITERS": str(writers)} | kept
 
 
 def _fuzz(files: int, seed: int, first: int, keep: Path | None) -> None:

@@ -18,8 +18,10 @@ import click
 from core.errors import EarmarkError
 from core.logging import configure
 from core.settings import Settings, SettingsError, read_settings
+from core.untrusted import csv_cell
 
 if TYPE_CHECKING:
+    from core.curation.export import ExportFormat
     from core.events.types import Event
     from core.model.predictor import Predictor, TagScore
     from core.storage.workspace import Workspace
@@ -169,7 +171,8 @@ def _print_csv(tagged: Sequence[TaggedFile]) -> None:
     for file in tagged:
         for rank, score in enumerate(file.top, start=1):
             numbers = f"{score.probability:.4f}", int(score.above_threshold)
-            writer.writerow([file.path, f"{file.seconds:.2f}", rank, score.tag, *numbers])
+            cells = [csv_cell(str(file.path)), f"{file.seconds:.2f}", rank, csv_cell(score.tag)]
+            writer.writerow([*cells, *numbers])
 
 
 def _print_table(file: TaggedFile) -> None:
@@ -213,21 +216,44 @@ def doctor() -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     help='Write id2prediction.json: {"<freesound id>": ["tag", ...]}.',
 )
-def export_files(events: Path | None, tags: Path | None) -> None:
-    """Write events or tags of the workspace to files."""
-    if not events and not tags:
-        raise click.UsageError("Say what to write: --events FILE, --tags FILE, or both.")
-    workspace = _open_workspace()
-    if events:
-        lines = [event.to_json() for event in workspace.events.all()]
-        _write(events, "".join(f"{line}\n" for line in lines))
-        click.echo(f"{len(lines)} events written to {events}.", err=True)
-    if tags:
-        from core.events.formats import to_prototype_format
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["csv", "jsonl", "id2prediction"]),
+    help="Format of FILE; by default what its name ends in: .csv, .jsonl or .json.",
+)
+@click.option("--filter", "filter_text", default="", help="Which sounds, as in the page's address.")
+@click.option("--verified", is_flag=True, help="Only sounds whose tags a person has confirmed.")
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
+def export_files(
+    events: Path | None,
+    tags: Path | None,
+    form: "ExportFormat | None",
+    filter_text: str,
+    verified: bool,
+    file: Path | None,
+) -> None:
+    """Write events or tags of the workspace to files.
 
-        entries = to_prototype_format(workspace.sounds.all())
-        _write(tags, json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
-        click.echo(f"Tags of {len(entries)} sounds written to {tags}.", err=True)
+    Sounds with their tags go to FILE, all of them or those of a filter such as
+    "state=reviewed&tag=rain".
+    """
+    if not events and not tags and not file:
+        raise click.UsageError("Say what to write: FILE, --events FILE or --tags FILE.")
+    if not file and (form or filter_text or verified):
+        raise click.UsageError("--format, --filter and --verified need a FILE.")
+    from core.curation import commands
+
+    workspace = _open_workspace()
+    if file:
+        number = commands.export_sounds(workspace, file, form, filter_text, verified)
+        click.echo(f"Tags of {number} sounds written to {file}.", err=True)
+    if events:
+        number = commands.export_events(workspace, events)
+        click.echo(f"{number} events written to {events}.", err=True)
+    if tags:
+        number = commands.export_sounds(workspace, tags, "id2prediction")
+        click.echo(f"Tags of {number} sounds written to {tags}.", err=True)
 
 
 @main.command("import")
@@ -264,6 +290,20 @@ def rebuild() -> None:
     click.echo(f"The tables of {count} sounds were rebuilt.", err=True)
 
 
+@main.command()
+@click.argument("sound_id")
+@click.option("--limit", default=10, show_default=True, type=click.IntRange(1, 100))
+def similar(sound_id: str, limit: int) -> None:
+    """Print the sounds that are most like SOUND_ID, such as freesound:1234."""
+    from core.curation.commands import similar_sounds
+
+    for neighbour in similar_sounds(_open_workspace(), sound_id, limit):
+        state = neighbour.state
+        tags = ", ".join(state.tags)
+        line = f"{neighbour.similarity:.3f}  {state.sound_id}  {state.sound.title}  ({tags})"
+        click.echo(line)
+
+
 def _parse_file(file: Path) -> "tuple[list[Event], list[tuple[int, str]]]":
     """Return a file's events, and (line number, reason) for each line that is none."""
     from core.events.formats import from_prototype_format, parse_lines
@@ -276,15 +316,6 @@ def _parse_file(file: Path) -> "tuple[list[Event], list[tuple[int, str]]]":
         return [*from_prototype_format(data, file.name)], []
     lines = parse_lines(data)
     return lines.events, lines.refused
-
-
-def _write(path: Path, text: str) -> None:
-    from core.files import write_atomic
-
-    try:
-        write_atomic(path, text.encode())
-    except OSError as error:
-        raise EarmarkError(f"{path} cannot be written: {error.strerror}.") from error
 
 
 def _open_workspace() -> "Workspace":

@@ -89,6 +89,32 @@ def remove_abandoned(folder: Path) -> int:
     return removed
 
 
+def write_chunks_atomic(path: Path, chunks: Iterable[bytes]) -> int:
+    """Write a file of any length as a whole or not at all; missing folders are created.
+
+    Args:
+        path: Where the file goes; an older one is replaced.
+        chunks: Its bytes; only one chunk is in memory at a time.
+
+    Returns:
+        How many bytes were written. They are on the disk when this returns.
+
+    Raises:
+        OSError: The file cannot be written; an older one is unchanged, also if `chunks` raises.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{uuid.uuid4().hex}.partial")
+    try:
+        with partial.open("wb") as file:
+            size = sum(file.write(chunk) for chunk in chunks)
+        _sync([partial])
+        partial.replace(path)
+        _sync([path.parent])
+    finally:
+        partial.unlink(missing_ok=True)
+    return size
+
+
 def _sync(paths: Sequence[Path]) -> None:
     """Return when these files or folders, and the names in them, are on the disk."""
     if sys.platform == "linux" and len(paths) > MAX_SINGLE_SYNCS:

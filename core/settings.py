@@ -157,6 +157,13 @@ class Settings(BaseSettings):
         "for longer sounds as many again for each further ten seconds, but no more than 30",
     )
     page_size: int = Field(10, ge=1, le=50, description="Sounds on a page of the monitor")
+    second_opinion_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of confirmed sounds, 0 to 1, that another curator is asked about "
+        "without seeing the first one's decisions",
+    )
     threads: int = Field(
         1,
         ge=1,

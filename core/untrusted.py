@@ -15,6 +15,8 @@ MAX_SHOWN = 60
 MAX_TEXT_LENGTH = 200
 BIDIRECTIONAL_CONTROLS = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 """They show text in another order than it is kept in, up to its end and beyond."""
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a spreadsheet takes for the beginning of a formula; the last four are wide = + - @."""
 _CONTROL = re.compile(rf"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029{BIDIRECTIONAL_CONTROLS}]")
 _NOT_IN_TAGS = re.compile(rf"[\t\n\ud800-\udfff]|{_CONTROL.pattern}")
 
@@ -31,6 +33,17 @@ def clean_text(text: str, max_length: int = MAX_TEXT_LENGTH) -> str:
         and without lone surrogates, which JSON can carry and UTF-8 cannot.
     """
     return _CONTROL.sub(" ", text[:max_length]).encode("utf-8", "replace").decode()
+
+
+def csv_cell(value: object) -> object:
+    """Return what to write in a cell of a CSV file that people open in a spreadsheet.
+
+    Text that would be taken for a formula gets an apostrophe in front, with which spreadsheets mark
+    text. Values that are no text stay as they are.
+    """
+    if isinstance(value, str) and value.lstrip(" ").startswith(FORMULA_STARTS):
+        return f"'{value}"
+    return value
 
 
 def has_controls(tag: str) -> bool:

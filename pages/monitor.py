@@ -1,26 +1,31 @@
-"""The newest sounds with their suggested tags, to be corrected."""
+"""Sounds with their suggested tags, to be corrected: as a list, or one after another."""
 
 import streamlit as st
 
-from app.views import sound_list
+from app.views import filters, sound_list
+from app.views.desk import review_mode
 from app.views.fetch import can_fetch, fetch_section
-from app.views.review_card import review_card
+from app.views.tools import tools_menu
+from app.views.view import current_view
 
 
 def main() -> None:
-    st.title("Monitor", anchor=False)
-    sound_list.summary()
-    if can_fetch():
-        fetch_section()
-    query = sound_list.filters()
-    page = sound_list.current_page(query)
-    if not page.total:
-        sound_list.empty_list(query)
-        return
-    vocabulary = sound_list.known_tags()
-    for sound in page.sounds:
-        review_card(sound.sound_id, vocabulary)
-    sound_list.page_buttons(page.total)
+    view = current_view()
+    with st.container(key="monitor-head", horizontal=True, vertical_alignment="center"):
+        st.title("Monitor", anchor=False, width="content")
+        filters.mode_switch(view)
+        sound_list.summary()
+        if can_fetch():
+            fetch_section()
+    with st.container(key="filters", horizontal=True, vertical_alignment="center", gap="xsmall"):
+        filters.filter_bar(view)
+        tools_menu(view)
+    if view.problem:
+        st.warning(view.problem, icon=":material/link_off:")
+    if view.mode == "review":
+        review_mode(view.query, view.order)
+    else:
+        sound_list.sound_list(view)
 
 
 main()

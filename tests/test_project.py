@@ -31,7 +31,7 @@ MAY_IMPORT = {
 """Packages of ours that a package may import."""
 
 BASE = {"errors", "settings", "logging", "files", "sqlite", "people", "tags", "untrusted", "work"}
-ABOVE = {"audio", "model", "events", "storage", "freesound", "pipeline", "publishing"}
+ABOVE = {"audio", "model", "events", "storage", "freesound", "pipeline", "publishing", "curation"}
 ALL_OF_CORE = BASE | ABOVE | {"cli", "doctor"}
 CORE_MAY_IMPORT = {
     "errors": set(),
@@ -43,6 +43,7 @@ CORE_MAY_IMPORT = {
     "model": BASE | {"audio"},
     "events": BASE,
     "storage": BASE | {"audio", "model", "events"},
+    "curation": BASE | {"events", "storage"},
     "freesound": BASE,
     "pipeline": BASE | {"audio", "model", "events", "storage", "freesound"},
     "publishing": BASE | {"audio", "model", "events", "storage", "freesound", "pipeline"},
@@ -68,7 +69,7 @@ LIBRARY_OWNERS = {
     "authlib": ("core.freesound",),
     "sqlalchemy": (
         *("core.sqlite", "core.events", "core.storage", "core.freesound"),
-        *("core.publishing", "core.pipeline"),
+        *("core.publishing", "core.pipeline", "core.curation"),
     ),
     "av": ("core.audio", "benchmarks.fuzz"),
     "soundfile": ("core.audio", "training", "benchmarks"),
@@ -77,6 +78,7 @@ LIBRARY_OWNERS = {
 
 DISTRIBUTIONS = {
     "PIL": "pillow",
+    "axe_playwright_python": "axe-playwright-python",
     "google": "modal",  # protobuf, which the Modal double speaks
     "grpclib": "modal",
     "hopsworks_common": "hopsworks",

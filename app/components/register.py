@@ -1,26 +1,28 @@
 """Registration of a component with Streamlit."""
 
 from pathlib import Path
+from string import Template
 
 import streamlit as st
 from streamlit.components.v2.types import ComponentRenderer
 
+from app.components.assets import asset_url
+
+_LOADER = Template("""\
+const address = new URL("$url", window.location.origin).href
+export default async component => (await import(address)).default(component)
+""")
+"""What Streamlit sends for each instance. A browser loads a module of one address once."""
+
 
 def register(folder: Path) -> ComponentRenderer:
-    """Register the component whose html, css and js files lie in a folder of its name.
+    """Register the component whose browser side is the module of its folder's name.
 
-    To be called once per component, at import; a file that is not there is left out. Data go to
-    the browser as a tuple of one: in a mapping itself, Streamlit would look for data frames, and
-    load pandas and pyarrow for that, 80 MB.
+    To be called once per component, at import. `player/player.js` exports a default function; its
+    html and css lie beside it, and `shared/mount.js` puts them into the page.
+
+    Data go to the browser as a tuple of one: in a mapping itself, Streamlit would look for data
+    frames, and load pandas and pyarrow for that, 80 MB.
     """
-    return st.components.v2.component(
-        f"earmark_{folder.name}",
-        html=_read(folder, "html"),
-        css=_read(folder, "css"),
-        js=_read(folder, "js"),
-    )
-
-
-def _read(folder: Path, kind: str) -> str | None:
-    path = folder / f"{folder.name}.{kind}"
-    return path.read_text("utf-8") if path.is_file() else None
+    url = asset_url(f"{folder.name}/{folder.name}.js")
+    return st.components.v2.component(f"earmark_{folder.name}", js=_LOADER.substitute(url=url))

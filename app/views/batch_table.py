@@ -15,6 +15,7 @@ from core.publishing.bulk import BulkRow
 from core.publishing.category import CATEGORIES, category
 from core.publishing.form import LICENSES
 from core.tags import clean
+from core.untrusted import csv_cell
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def _initial_rows(
 def _untouched_row(clip: BatchClip, labels: Mapping[str, str]) -> dict[str, object]:
     return {
         "Picture": temporary_media_url(clip.spectrogram),
-        "File": clip.row.audio_filename,
+        "File": csv_cell(clip.row.audio_filename),  # the table can be downloaded as CSV
         "Tags": list(clip.row.tags),
         "Category": labels.get(clip.row.bst_category),
         "Name": "",

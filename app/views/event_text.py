@@ -7,6 +7,7 @@ from core.events.types import (
     ImportedEvent,
     PredictedEvent,
     PublishedEvent,
+    Reviewed,
     ReviewedEvent,
     SoundEvent,
     UndoneEvent,
@@ -25,7 +26,7 @@ def event_text(event: SoundEvent) -> str:
             tags = [f"{plain(tag.tag)} {tag.probability:.0%}" for tag in payload.top]
             return f"{plain(str(payload.model))} suggested {', '.join(tags) or 'nothing'}"
         case ReviewedEvent(payload=review):
-            return f"{actor} {decisions_text(review.decisions)}"
+            return f"{actor} {review_text(review)}"
         case PublishedEvent(payload=published):
             return f"{actor} published it and {decisions_text(published.decisions)}"
         case ImportedEvent(payload=imported):
@@ -34,6 +35,18 @@ def event_text(event: SoundEvent) -> str:
         case UndoneEvent():
             return f"{actor} undid a change"
     return f"withdrawn: {plain(event.payload.reason)}"
+
+
+def review_text(review: Reviewed) -> str:
+    """Return a review as what somebody did: `changed: removed dog; added howl`."""
+    match review.outcome:
+        case "confirmed":
+            return decisions_text(review.decisions)
+        case "changed":
+            return f"{decisions_text(review.decisions)}; the other tags stay to be reviewed"
+        case "not sure":
+            return "marked it as not sure"
+    return "marked it as something that cannot be tagged"
 
 
 def decisions_text(decisions: Mapping[str, Verdict]) -> str:

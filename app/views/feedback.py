@@ -5,8 +5,9 @@ import streamlit as st
 from app import services
 from app.text import plural
 from core.events.fold import SoundState
-from core.events.sounds import Query
+from core.events.query import Query
 from core.model.metrics import Agreement, agreement, agreement_by_tag
+from core.untrusted import csv_cell
 
 MAX_SOUNDS = 500
 """Only the newest are compared, so that the page stays quick however many there are."""
@@ -16,13 +17,13 @@ CACHE_S = 60
 def curator_feedback() -> None:
     """Draw how often curators kept, removed and added each tag."""
     verdicts = services.workspace().sounds.verdict_counts()
-    st.subheader("Curator feedback", anchor=False)
+    st.header("Curator feedback", anchor=False)
     if not verdicts:
         st.caption("No sound has been reviewed yet. Reviews on the Monitor are counted here.")
         return
     rows = [
         {
-            "Tag": tag,
+            "Tag": csv_cell(tag),  # the table can be downloaded as CSV
             "Kept": counts["kept"],
             "Removed": counts["removed"],
             "Added": counts["added"],
@@ -36,7 +37,7 @@ def curator_feedback() -> None:
 
 def uploader_agreement() -> None:
     """Draw how far the suggestions agree with the tags that uploaders gave their own sounds."""
-    st.subheader("Agreement with uploaders' tags", anchor=False)
+    st.header("Agreement with uploaders' tags", anchor=False)
     total, by_tag = latest_agreement()
     if not total.sounds:
         st.caption("No sound here has tags by its uploader yet. Sounds from Freesound do.")
@@ -50,7 +51,7 @@ def uploader_agreement() -> None:
     st.caption(_explanation(total))
     rows = [
         {
-            "Tag": tag,
+            "Tag": csv_cell(tag),  # the table can be downloaded as CSV
             "Suggested": counts.suggested,
             "Given by uploaders": counts.given,
             "Both": counts.both,
@@ -72,7 +73,7 @@ def latest_agreement() -> tuple[Agreement, dict[str, Agreement]]:
         The total, and the counts by tag.
     """
     total, by_tag = Agreement(), dict[str, Agreement]()
-    for sound in services.workspace().sounds.page(Query(), 1, MAX_SOUNDS).sounds:
+    for sound in services.workspace().sounds.page(Query(), size=MAX_SOUNDS).sounds:
         if sound.model is None or not sound.sound.tags or _is_published(sound):
             continue
         suggested = [tag.tag for tag in sound.suggestions if tag.above_threshold]

@@ -34,6 +34,7 @@ def fetch_section() -> None:
         _note()
     elif was_seen and state.fetch_watched.pop():
         state.sounds_seen.pop()
+        state.listed_page.pop()
         state.fetch_note.pop()
         st.rerun(scope="app")  # the list begins with the new sounds
     else:

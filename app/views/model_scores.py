@@ -10,6 +10,7 @@ from app.views import charts
 from core.events.types import ModelRef
 from core.model.bundle import Bundle
 from core.model.metrics import Numbers
+from core.untrusted import csv_cell
 
 SCORES = {
     "pr_auc_macro": ("PR-AUC macro", "Average precision per tag: every tag counts the same."),
@@ -77,7 +78,7 @@ def comparison(bundle: Bundle) -> None:
             "Data": baseline["data"],
         },
     ]
-    st.subheader("Compared with the prototype", anchor=False)
+    st.header("Compared with the prototype", anchor=False)
     formats = {SCORES[name][0]: st.column_config.NumberColumn(format="%.3f") for name in names}
     st.dataframe(rows, hide_index=True, column_config=formats)
     st.caption("The two rows come from different data: they do not show which is better.")
@@ -89,11 +90,11 @@ def _labelled(values: Mapping[str, object], names: Sequence[str]) -> dict[str, o
 
 def tag_scores(bundle: Bundle) -> None:
     """Draw the scores of each tag."""
-    st.subheader("Per-tag scores", anchor=False)
+    st.header("Per-tag scores", anchor=False)
     thresholds = dict(zip(bundle.vocabulary, bundle.calibration.threshold.tolist(), strict=True))
     rows = [
         {
-            "Tag": tag,
+            "Tag": csv_cell(tag),  # the table can be downloaded as CSV
             **{column: scores.get(name) for name, column in TAG_COLUMNS.items()},
             "Threshold": thresholds[tag],
         }
@@ -146,7 +147,7 @@ def _figures(bundle: Bundle) -> dict[str, go.Figure]:
 
 def provenance(bundle: Bundle) -> None:
     """Draw where the model comes from and how it may be used."""
-    st.subheader("Training data and license", anchor=False)
+    st.header("Training data and license", anchor=False)
     if bundle.origin:
         st.markdown(f"**Made from.** {plain(bundle.origin)}")
     st.markdown(f"**Data.** {plain(bundle.data or 'not stated')}")

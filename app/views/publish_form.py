@@ -88,7 +88,7 @@ def publish_section(clip: ClipToPublish, edit: Edit) -> None:
         clip: What is to be published.
         edit: Its tags.
     """
-    st.subheader("Publish on Freesound", anchor=False)
+    st.header("Publish on Freesound", anchor=False)
     if services.sign_ins() is None:
         missing = "FREESOUND_API_KEY and EARMARK_FREESOUND_CLIENT_ID are not both set"
         st.caption(f"Publishing is off on this server: {missing}.")

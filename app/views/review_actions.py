@@ -1,83 +1,91 @@
-"""Handlers of a review card's buttons: save, undo, withdraw.
+"""Handlers of a review card's buttons: confirm, save changes, mark, undo.
 
 Each asks anew what the viewer may do, and leaves a note on the card.
 """
 
 import logging
+from collections.abc import Callable
 from functools import partial
+
+from streamlit.delta_generator import DeltaGenerator
 
 from app import auth, services, state
 from app.auth import Viewer
-from app.components.tag_editor import edited_tags
+from app.components.tag_editor import edited_tags, forget_edits, unsaved_editors
 from app.text import plain
 from app.views.errors import log_error
-from app.views.event_text import decisions_text
+from app.views.event_text import review_text
 from core.errors import EarmarkError
-from core.events.fold import Decision, SoundState, review, superseded_decisions, undo
-from core.events.types import ReviewedEvent, SoundEvent
+from core.events.fold import (
+    Decision,
+    SoundState,
+    confirm,
+    mark,
+    save_changes,
+    superseded_decisions,
+    undo,
+)
+from core.events.types import Outcome, ReviewedEvent, SoundEvent
 from core.people import shown_name
-from core.pipeline.withdrawals import is_uploader, withdraw
 
 logger = logging.getLogger(__name__)
 
-NO_REASON = "no reason given"
+MARKS: dict[str, Outcome] = {
+    "Mark as not sure": "not sure",
+    "Mark as cannot be tagged": "untaggable",
+}
+"""What the menu's entries say of a sound."""
 
 
-def save(sound_id: str, accept: bool = False) -> None:
-    """Write a *reviewed* event.
+def confirm_tags(sound_id: str) -> None:
+    """Write that the tags in the editor are all the sound's tags."""
+    shown = state.shown_state(sound_id).get()
+    actor = actor_for("confirm", sound_id, partial(confirm_tags, sound_id))
+    if shown and actor:
+        save_review("confirm", confirm(shown, tags_in_editor(shown), actor))
 
-    Args:
-        sound_id: The sound.
-        accept: Confirm every tag that the person did not remove.
-    """
-    viewer, shown = auth.viewer(), state.shown_state(sound_id).get()
-    if shown is None or _is_refused("save", sound_id, viewer):
+
+def save_tag_changes(sound_id: str) -> None:
+    """Write what was changed in the editor; the other tags stay to be reviewed."""
+    shown = state.shown_state(sound_id).get()
+    actor = actor_for("save", sound_id, partial(save_tag_changes, sound_id))
+    if shown is None or actor is None:
         return
-    if not viewer.actor:
-        state.postponed_action(sound_id).set(partial(save, sound_id, accept))
-        return
-    event = review(shown, tags_in_editor(shown), viewer.actor, accept=accept)
+    event = save_changes(shown, tags_in_editor(shown), actor)
     if event is None:
-        state.sound_note(sound_id).set("Nothing was changed, so nothing was saved.")
-    elif _append("save", event):
-        state.shown_state(sound_id).pop()
-        state.sound_note(sound_id).set(_saved_note(event))
+        note(sound_id, "Nothing was changed, so nothing was saved.")
+    else:
+        save_review("save", event)
+
+
+def mark_from_menu(sound_id: str) -> None:
+    """Mark a sound where that was chosen in its menu."""
+    outcome = MARKS.get(state.card_menu(sound_id).get() or "")
+    if outcome is not None:
+        mark_sound(sound_id, outcome)
+
+
+def mark_sound(sound_id: str, outcome: Outcome) -> None:
+    """Write that the viewer is not sure of a sound, or that it cannot be tagged."""
+    sound = services.workspace().sounds.get(sound_id)
+    actor = actor_for("mark", sound_id, partial(mark_sound, sound_id, outcome))
+    if sound and actor:
+        save_review("mark", mark(sound, outcome, actor))
 
 
 def undo_review(sound_id: str, event_id: str) -> None:
     """Write an *undone* event."""
-    sound, viewer = services.workspace().sounds.get(sound_id), auth.viewer()
-    if sound is None or _is_refused("undo", sound_id, viewer):
-        return
-    if not viewer.actor:
-        state.postponed_action(sound_id).set(partial(undo_review, sound_id, event_id))
-    elif _append("undo", undo(sound, event_id, viewer.actor)):
+    sound = services.workspace().sounds.get(sound_id)
+    actor = actor_for("undo", sound_id, partial(undo_review, sound_id, event_id))
+    if sound and actor and _append("undo", undo(sound, event_id, actor)):
         state.shown_state(sound_id).pop()
-        state.sound_note(sound_id).set("Review undone.")
+        note(sound_id, "Review undone.")
 
 
-def withdraw_sound(sound_id: str) -> None:
-    """Write a *withdrawn* event and delete the sound's media."""
-    viewer = auth.viewer()
-    if not may_withdraw(sound_id):
-        logger.warning("refusal action=withdraw sound=%s actor=%s", sound_id, viewer.actor)
-        return
-    if not viewer.actor:
-        state.postponed_action(sound_id).set(partial(withdraw_sound, sound_id))
-        return
-    reason = state.withdrawal_reason(sound_id).get().strip() or NO_REASON
-    try:
-        withdraw(services.workspace(), sound_id, reason, viewer.actor)
-    except EarmarkError as error:
-        _note_failure(sound_id, "Not withdrawn.", str(error))
-
-
-def may_withdraw(sound_id: str) -> bool:
-    """Return True for maintainers, and for the person who published the sound from here."""
-    viewer = auth.viewer()
-    if viewer.run.allowed:
-        return True
-    return is_uploader(viewer.person, services.workspace(), sound_id)
+def save_all_changes() -> None:
+    """Write the unsaved changes of every sound, those of other pages included."""
+    for sound_id in unsaved_sounds():
+        save_tag_changes(sound_id)
 
 
 def save_name(sound_id: str) -> None:
@@ -94,6 +102,47 @@ def tags_in_editor(shown: SoundState) -> tuple[str, ...]:
     return edited_tags(key, shown.tags, shown.last_event.event_id)
 
 
+def unsaved_sounds() -> list[str]:
+    """Return the ids of the sounds whose chips were changed and not saved."""
+    prefix = state.tag_editor_key("")
+    keys = [key for key in unsaved_editors() if key.startswith(prefix)]
+    return [key.removeprefix(prefix) for key in keys]
+
+
+def show_unsaved(place: DeltaGenerator) -> None:
+    """Say in a place of the page how many sounds have unsaved changes."""
+    count = len(unsaved_sounds())
+    if count:
+        place.markdown(f"{count:,} unsaved")
+    else:
+        place.empty()
+
+
+def note(sound_id: str, text: str) -> None:
+    """Leave a note, in Markdown, on the card of a sound."""
+    state.sound_note(sound_id).set(text)
+
+
+def note_failure(sound_id: str, error: EarmarkError) -> None:
+    """Leave a note that nothing was saved, and why."""
+    log_error(error)
+    note(sound_id, f":red[Not saved.] {plain(str(error))}")
+
+
+def actor_for(action: str, sound_id: str, again: Callable[[], None]) -> str | None:
+    """Return what an edit by the viewer is recorded under; None where they may not edit.
+
+    Where they have no name yet, the card asks for it and then does the same `again`.
+    """
+    viewer = auth.viewer()
+    if _is_refused(action, sound_id, viewer):
+        return None
+    if not viewer.actor:
+        state.postponed_action(sound_id).set(again)
+        return None
+    return viewer.actor
+
+
 def _is_refused(action: str, sound_id: str, viewer: Viewer) -> bool:
     """Return True if the viewer may not edit, or the sound is withdrawn; the card says why."""
     reason = viewer.edit.reason
@@ -102,8 +151,21 @@ def _is_refused(action: str, sound_id: str, viewer: Viewer) -> bool:
         reason = "This sound has been withdrawn."
     if reason:
         logger.warning("refusal action=%s sound=%s actor=%s", action, sound_id, viewer.actor)
-        state.sound_note(sound_id).set(f":red[Not saved.] {plain(reason)}")
+        note(sound_id, f":red[Not saved.] {plain(reason)}")
     return bool(reason)
+
+
+def save_review(action: str, event: ReviewedEvent) -> None:
+    """Write a review; the chips then begin anew from what is stored.
+
+    Args:
+        action: What to call it in the log.
+        event: The review.
+    """
+    if _append(action, event):
+        state.shown_state(event.sound_id).pop()
+        forget_edits(state.tag_editor_key(event.sound_id))
+        note(event.sound_id, _saved_note(event))
 
 
 def _append(action: str, event: SoundEvent) -> bool:
@@ -112,21 +174,16 @@ def _append(action: str, event: SoundEvent) -> bool:
     try:
         services.workspace().events.append([event])
     except EarmarkError as error:
-        _note_failure(sound_id, "Not saved.", str(error))
+        note_failure(sound_id, error)
         return False
     logger.info("%s sound=%s event=%s actor=%s", action, sound_id, event.event_id, event.actor)
     return True
 
 
-def _note_failure(sound_id: str, headline: str, reason: str) -> None:
-    log_error(reason)
-    state.sound_note(sound_id).set(f":red[{headline}] {plain(reason)}")
-
-
 def _saved_note(event: ReviewedEvent) -> str:
     workspace = services.workspace()
-    headline = "Saved" if workspace.sync.status() is None else "Saved here"
-    lines = [f":green[{headline}:] {decisions_text(event.payload.decisions)}"]
+    headline = "Saved" if workspace.sync.status() is None else "Saved here, syncing"
+    lines = [f":green[{headline}:] {review_text(event.payload)}"]
     superseded = superseded_decisions(event, workspace.events.of_sound(event.sound_id))
     return "  \n".join([*lines, *map(_superseded_note, superseded)])
 

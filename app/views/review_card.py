@@ -1,55 +1,93 @@
-"""One sound on the monitor: player, uploader's text, tag editor, buttons and history.
+"""One sound in the list: player, uploader's text, tag editor, buttons and menu.
 
 Each editor remembers the state that its person was shown.
 """
 
+from dataclasses import dataclass
+
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app import auth, services, state
+from app.auth import Viewer
 from app.components.player import Floats, levels_over_time, player
 from app.components.tag_editor import tag_editor
 from app.routes import media_url
-from app.text import ago, clock, plain, plural
+from app.text import plain
 from app.views import review_actions
-from app.views.event_text import event_text
+from app.views.history import history_dialog
+from app.views.similar import similar_dialog
+from app.views.sound_text import facts_text, review_status, uploader_line
+from app.views.withdrawal import may_be_offered, withdraw_dialog
 from core.events.fold import SoundState
-from core.events.types import Sound
-from core.freesound.vocabulary import license_name, own_page, preference_in_words
 from core.people import shown_name
-from core.pipeline.withdrawals import MAX_REASON_LENGTH
-from core.tags import clean
 
-MAX_TAGS_SHOWN = 30
 POLL_INTERVAL_S = 2
 MIN_GUESS_PROBABILITY = 0.05
 """Guesses below it are noise; the player lists them all the same."""
-CHANNELS = {0: "", 1: "mono", 2: "stereo"}
+HISTORY, SIMILAR, WITHDRAW = "History", "Similar sounds", "Withdraw"
+NOT_SURE, UNTAGGABLE = "Mark as not sure", "Mark as cannot be tagged"
 
 
-def review_card(sound_id: str, vocabulary: list[str]) -> None:
+@dataclass(frozen=True)
+class CardData:
+    """Everything that a card is drawn from.
+
+    Attributes:
+        sound: The sound as it is now; None where it is gone.
+        viewer: Who looks at it.
+        is_waiting: True while its newest event is on this machine only.
+    """
+
+    sound: SoundState | None
+    viewer: Viewer
+    is_waiting: bool
+
+
+def card_key(sound_id: str) -> str:
+    """Return the key of a sound's card."""
+    return f"sound-{sound_id.replace(':', '-')}"
+
+
+def review_card(data: CardData, vocabulary: tuple[str, ...], unsaved: DeltaGenerator) -> None:
     """Draw the card of a sound.
 
     Args:
-        sound_id: The sound.
+        data: The sound, read together with the others of the page.
         vocabulary: Tags that the editor's search offers.
+        unsaved: Where the page says how many sounds have unsaved changes.
     """
-    with st.container(border=True, key=f"sound-{sound_id.replace(':', '-')}"):
-        _card(sound_id, vocabulary)
+    if data.sound is None:
+        return
+    with st.container(border=True, key=card_key(data.sound.sound_id)):
+        _card(data.sound.sound_id, vocabulary, unsaved, [data])
 
 
 @st.fragment
-def _card(sound_id: str, vocabulary: list[str]) -> None:
-    sound = services.workspace().sounds.get(sound_id)
+def _card(
+    sound_id: str, vocabulary: tuple[str, ...], unsaved: DeltaGenerator, loaded: list[CardData]
+) -> None:
+    """Draw the contents: first from what the page has loaded, later from what is there then."""
+    data = loaded.pop() if loaded else _load(sound_id)
+    sound = data.sound
     if sound is None or sound.withdrawn:
         st.caption("This sound has been withdrawn.")
         return
     left_column, right_column = st.columns([3, 2], gap="medium")
     with left_column:
         _player(sound)
-        _uploader(sound)
+        uploader_line(sound)
     with right_column:
-        _editor(sound, vocabulary)
-        _status(sound)
+        _editor(sound, vocabulary, data.viewer)
+        _buttons_and_status(sound, data)
+    review_actions.show_unsaved(unsaved)
+
+
+def _load(sound_id: str) -> CardData:
+    sound = services.workspace().sounds.get(sound_id)
+    event_ids = [sound.last_event.event_id] if sound else []
+    is_waiting = bool(services.workspace().sync.waiting(event_ids))
+    return CardData(sound, auth.viewer(), is_waiting)
 
 
 def _player(sound: SoundState) -> None:
@@ -68,6 +106,8 @@ def _player(sound: SoundState) -> None:
         suggestions=sound.suggestions,
         times=times,
         levels=levels,
+        rejected=rejected_tags(sound),
+        compact=True,
     )
     if sound.sound.note:
         st.caption(f":material/info: {plain(sound.sound.note)}")
@@ -81,86 +121,27 @@ def _levels(sound: SoundState) -> tuple[Floats, Floats] | tuple[None, None]:
     return levels_over_time(arrays, services.vocabulary(sound.model), sound.suggestions)
 
 
-def facts_text(state_of_sound: SoundState) -> str:
-    """Return author, length, format, license, category and age in one line."""
-    sound = state_of_sound.sound
-    parts = [
-        sound.author and f"by {sound.author}",
-        clock(sound.seconds),
-        sound.container,
-        CHANNELS.get(sound.channels, f"{sound.channels} channels"),
-        license_name(sound.license),
-        sound.category,
-        ago(state_of_sound.arrived),
-    ]
-    return " · ".join(part for part in parts if part)
-
-
-def _uploader(sound: SoundState) -> None:
-    """Draw what Freesound says of the sound. All of it is text from outside."""
-    tags, wish = sound.sound.tags, preference_in_words(sound.sound.gen_ai_preference)
-    page = own_page(sound.sound.url, services.settings().freesound_api)
-    details = _details(sound.sound)
-    if not (tags or wish or page or details or sound.sound.is_explicit):
-        return
-    key = f"uploader-{sound.sound_id.replace(':', '-')}"
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=key):
-        if sound.sound.is_explicit:
-            st.badge("Explicit", icon=":material/explicit:", color="orange")
-        if details:
-            st.caption(details)
-        if tags:
-            st.caption(f":material/sell: The uploader's tags: {_uploader_tags(sound)}")
-        if wish:
-            st.caption(f":material/smart_toy: For training generative models: {plain(wish)}")
-        if page:
-            icon = ":material/open_in_new:"
-            st.link_button("On Freesound", page, type="tertiary", icon=icon)
-
-
-def _details(sound: Sound) -> str:
-    """Return pack, place and rating as Markdown."""
-    parts = []
-    if sound.pack:
-        parts.append(f":material/inventory_2: Pack: {plain(sound.pack)}")
-    if sound.geotag:
-        parts.append(f":material/location_on: {plain(sound.geotag)}")
-    if sound.num_ratings:
-        ratings = plural(sound.num_ratings, "rating")
-        parts.append(f":material/star: {sound.avg_rating:.1f} of 5 ({ratings})")
-    return " · ".join(parts)
-
-
-def _uploader_tags(sound: SoundState) -> str:
-    """Return the uploader's tags as Markdown, those that the model suggests too in bold."""
-    confident = [tag.tag for tag in sound.suggestions if tag.above_threshold]
-    suggested = set(clean(confident).tags)
-    tags = sound.sound.tags
-    texts = [
-        f"**{plain(tag)}**" if suggested & set(clean([tag]).tags) else plain(tag)
-        for tag in tags[:MAX_TAGS_SHOWN]
-    ]
-    more = f" and {len(tags) - MAX_TAGS_SHOWN} more" if len(tags) > MAX_TAGS_SHOWN else ""
-    return ", ".join(texts) + more
-
-
-def _editor(sound: SoundState, vocabulary: list[str]) -> None:
-    """Draw chips and buttons.
+def _editor(sound: SoundState, vocabulary: tuple[str, ...], viewer: Viewer) -> None:
+    """Draw the chips.
 
     The person edits the state that they were shown, until they save it or have nothing unsaved.
     """
-    may_edit, shown = auth.viewer().edit.allowed, _shown_state(sound)
-    edit = tag_editor(
+    shown = _shown_state(sound)
+    tag_editor(
         state.tag_editor_key(sound.sound_id),
         shown.tags,
         vocabulary,
         [
             tag
             for tag in sound.suggestions
-            if tag.tag not in shown.tags and tag.probability >= MIN_GUESS_PROBABILITY
+            if tag.tag not in shown.tags
+            and tag.tag not in rejected_tags(sound)
+            and tag.probability >= MIN_GUESS_PROBABILITY
         ],
         version=shown.last_event.event_id,
-        disabled=not may_edit,
+        disabled=not viewer.edit.allowed,
+        title=sound.sound.title,
+        rejected=rejected_tags(sound),
     )
     if shown.last_event.event_id != sound.last_event.event_id:
         name = plain(shown_name(sound.last_event.actor))
@@ -168,9 +149,11 @@ def _editor(sound: SoundState, vocabulary: list[str]) -> None:
             f":material/group: {name} has changed this sound since; "
             "your changes will be added to theirs."
         )
-    if may_edit:
-        _buttons(sound, changed=edit.changed)
-        _name_form(sound.sound_id)
+
+
+def rejected_tags(sound: SoundState) -> set[str]:
+    """Return the tags that a person has said the sound does not have."""
+    return {tag for tag, decision in sound.decisions.items() if not decision.is_positive}
 
 
 def _shown_state(sound: SoundState) -> SoundState:
@@ -183,44 +166,87 @@ def _shown_state(sound: SoundState) -> SoundState:
     return sound
 
 
-def _buttons(sound: SoundState, *, changed: bool) -> None:
-    sound_id = sound.sound_id
-    with st.container(horizontal=True, gap="small"):
-        # Never disabled: a press may come together with the text that is still being typed.
-        st.button(
-            "Save",
-            key=f"save-{sound_id}",
-            type="primary" if changed else "secondary",
-            on_click=review_actions.save,
+def _buttons_and_status(sound: SoundState, data: CardData) -> None:
+    """Draw what can be done with the sound, and how far people are with it.
+
+    Every part has a place of its own, so that none is taken for another when the card is redrawn.
+    """
+    sound_id, may_edit = sound.sound_id, data.viewer.edit.allowed
+    with st.container(
+        key=f"acts-{sound_id}", horizontal=True, gap="xsmall", vertical_alignment="center"
+    ):
+        if may_edit:
+            _review_buttons(sound)
+        choice = st.menu_button(
+            "More",
+            _menu(sound, data.viewer),
+            key=f"more-{sound_id}",
+            type="tertiary",
+            on_click=review_actions.mark_from_menu,
             args=(sound_id,),
-            icon=":material/check:",
         )
-        st.button(
-            "Save and confirm the rest" if changed else "All correct",
-            key=f"accept-{sound_id}",
-            on_click=review_actions.save,
-            args=(sound_id, True),
-            icon=":material/done_all:",
-            help="Confirm all of these tags",
-        )
-        _undo_button(sound)
+        st.caption(review_status(sound))
+    if may_edit:
+        _name_form(sound_id)
+    with st.container(key=f"note-{sound_id}"):
+        if note := state.sound_note(sound_id).get():
+            st.markdown(note)
+    with st.container(key=f"sync-{sound_id}"):
+        if data.is_waiting:
+            _sync_status(sound.last_event.event_id)
+    _dialog(choice, sound)
 
 
-def _undo_button(sound: SoundState) -> None:
-    """Draw the button; a publication cannot be undone."""
+def _review_buttons(sound: SoundState) -> None:
+    """Draw the two acts and the undo.
+
+    They look the same whatever is in the editor, and are never disabled: a press may come together
+    with the text that is still being typed.
+    """
+    sound_id = sound.sound_id
+    st.button(
+        "Confirm",
+        key=f"confirm-{sound_id}",
+        type="primary",
+        on_click=review_actions.confirm_tags,
+        args=(sound_id,),
+    )
+    st.button(
+        "Save changes",
+        key=f"save-{sound_id}",
+        on_click=review_actions.save_tag_changes,
+        args=(sound_id,),
+    )
     last = sound.last_review
     review = last if last and last.kind == "reviewed" else None
-    help_text = f"Undo the review by {plain(shown_name(review.actor))}" if review else None
     st.button(
         "Undo",
-        key=f"undo-{sound.sound_id}",
+        key=f"undo-{sound_id}",
         type="tertiary",
-        icon=":material/undo:",
         disabled=review is None,
         on_click=review_actions.undo_review,
-        args=(sound.sound_id, review.event_id if review else ""),
-        help=help_text or "Nothing to undo",
+        args=(sound_id, review.event_id if review else ""),
     )
+
+
+def _menu(sound: SoundState, viewer: Viewer) -> list[str]:
+    """Return the menu's entries for what the viewer may do."""
+    entries = [HISTORY, SIMILAR]
+    if viewer.edit.allowed:
+        entries += [NOT_SURE, UNTAGGABLE]
+    if may_be_offered(sound, viewer):
+        entries.append(WITHDRAW)
+    return entries
+
+
+def _dialog(choice: str | None, sound: SoundState) -> None:
+    """Open what was chosen in the menu."""
+    if choice == HISTORY:
+        history_dialog(sound.sound_id)
+    elif choice == SIMILAR:
+        similar_dialog(sound.sound_id)
+    elif choice == WITHDRAW:
+        withdraw_dialog(sound.sound_id)
 
 
 def _name_form(sound_id: str) -> None:
@@ -238,19 +264,6 @@ def _name_form(sound_id: str) -> None:
         )
 
 
-def _status(sound: SoundState) -> None:
-    note = state.sound_note(sound.sound_id).get()
-    if note:
-        st.container(key=f"note-{sound.sound_id}").markdown(note)
-    event_id = sound.last_event.event_id
-    if sound.last_review and services.workspace().sync.waiting([event_id]):
-        _sync_status(event_id)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.caption(_review_status(sound))
-        with st.popover("History", type="tertiary"):
-            _history(sound.sound_id)
-
-
 @st.fragment(run_every=POLL_INTERVAL_S)
 def _sync_status(event_id: str) -> None:
     """Show where a save is: on this server only, then in the shared workspace too."""
@@ -258,33 +271,3 @@ def _sync_status(event_id: str) -> None:
         st.caption(":material/cloud_upload: Syncing with the shared workspace ...")
     else:
         st.caption(":material/cloud_done: Saved in the shared workspace")
-
-
-def _review_status(sound: SoundState) -> str:
-    last = sound.last_review
-    if last:
-        name = plain(shown_name(last.actor))
-        return f":material/verified: Reviewed by {name}, {ago(last.time)}"
-    if sound.tags and sound.model is None:
-        return ":material/file_open: Imported, not reviewed"
-    if sound.tags:
-        return ":material/auto_awesome: Suggested, not reviewed"
-    return ":material/auto_awesome: The model is not sure of any tag"
-
-
-def _history(sound_id: str) -> None:
-    for event in reversed(services.workspace().events.of_sound(sound_id)):
-        st.markdown(f"**{ago(event.time)}**, {event_text(event)}")
-    if not review_actions.may_withdraw(sound_id):
-        return
-    st.divider()
-    st.caption("Withdrawing removes the sound from Earmark for good, not from Freesound.")
-    reason = state.withdrawal_reason(sound_id)
-    st.text_input("Reason", key=reason.key, max_chars=MAX_REASON_LENGTH)
-    st.button(
-        "Withdraw",
-        key=f"withdraw-{sound_id}",
-        icon=":material/delete_forever:",
-        on_click=review_actions.withdraw_sound,
-        args=(sound_id,),
-    )

@@ -1,4 +1,4 @@
-"""The sidebar's box: the viewer, and what they may do."""
+"""The box at the top of every page: the viewer, and what they may do."""
 
 import streamlit as st
 
@@ -9,7 +9,7 @@ from app.text import plain
 def sign_in_box() -> None:
     """Draw the box."""
     box = auth.sign_in_box()
-    with st.sidebar:
+    with st.container(key="account", horizontal=True, vertical_alignment="center", gap="small"):
         if box.person:
             st.markdown(f":material/account_circle: **{plain(box.person.name)}** on Freesound")
             st.button(
@@ -27,7 +27,8 @@ def sign_in_box() -> None:
                 on_click=auth.request_sign_in,
             )
         if box.restriction:
-            st.caption(box.restriction)
+            with st.popover("Read only", type="tertiary", icon=":material/lock:"):
+                st.caption(box.restriction)
         elif box.local_name:
             _name_form(box.local_name)
 

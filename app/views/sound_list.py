@@ -1,16 +1,22 @@
-"""The monitor's summary, filters and page of sounds."""
+"""The monitor's summary and its list: a page of cards that stays as it is while one works."""
 
-import math
+from dataclasses import replace
 from datetime import datetime
-from typing import get_args
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app import auth, services, state
+from app.components.card_list import card_list
+from app.state import ListedPage
 from app.text import ago, plain, plural
+from app.views import review_actions
 from app.views.errors import log_error
 from app.views.fetch import can_fetch
-from core.events.sounds import Page, Query, Show
+from app.views.review_card import CardData, card_key, review_card
+from app.views.view import View, current_view, go_to
+from core.curation.query_params import query_to_params
+from core.events.query import Query
 from core.storage.active_model import active_version
 from core.storage.runs import Run
 from core.storage.sync import SyncStatus
@@ -33,7 +39,8 @@ def summary() -> None:
     st.caption(" · ".join(parts))
     if sync:
         _sync_problem(sync)
-    _announce(counts.sounds)
+    with st.container(key="announcement"):
+        _announce(counts.sounds)
 
 
 def _run_text(run: Run) -> str:
@@ -58,70 +65,122 @@ def _announce(sounds: int) -> None:
         label = f"{plural(sounds - seen, 'new sound')}: show"
         if st.button(label, icon=":material/refresh:"):
             state.sounds_seen.set(sounds)
+            _first_page()
             st.rerun(scope="app")
 
 
-def filters() -> Query:
-    """Draw the filters, which are kept in the address so that a view can be shared."""
+def _first_page() -> None:
+    """Read the list anew, from its beginning."""
+    state.listed_page.pop()
+    go_to(replace(current_view(), cursor="", number=1))
+
+
+def sound_list(view: View) -> None:
+    """Draw a page of cards, and the way to the next one."""
+    page = _listed_page(view)
+    sounds = services.workspace().sounds.get_many(page.sound_ids)
+    if not sounds:
+        empty_list(view.query)
+        return
+    if page.title:
+        _other_choice(page.title)
+    unsaved = _unsaved_bar()
+    last_events = [sound.last_event.event_id for sound in sounds.values()]
+    waiting = services.workspace().sync.waiting(last_events)
+    viewer, tags = auth.viewer(), known_tags()
+    with st.container(key="cards", gap="xsmall"):
+        for sound in sounds.values():
+            is_waiting = sound.last_event.event_id in waiting
+            review_card(CardData(sound, viewer, is_waiting), tags, unsaved)
+    _page_buttons(view, page)
+    names = {card_key(sound.sound_id): sound.sound.title for sound in sounds.values()}
+    card_list(names, page_key=page.key, is_first=not view.cursor)
+
+
+def _listed_page(view: View) -> ListedPage:
+    """Return the page that the person sees already, or read the one that the address names.
+
+    A sound that was reviewed stays on the page, so that nothing moves under the person's hands, and
+    the next page begins where this one ended.
+    """
+    listed = state.listed_page.get()
+    if listed is None or listed.key != view.key:
+        listed = _read_page(view)
+        state.listed_page.set(listed)
+    return listed
+
+
+def _read_page(view: View) -> ListedPage:
+    sounds, size = services.workspace().sounds, services.settings().page_size
+    page = sounds.page(view.query, size=size, order=view.order, cursor=view.cursor)
+    if not page.sounds and view.cursor:
+        page = sounds.page(view.query, size=size, order=view.order)
+    ids = tuple(sound.sound_id for sound in page.sounds)
+    return ListedPage(
+        view.key, ids, page.total, page.total_is_exact, next=page.next, previous=page.previous
+    )
+
+
+def _other_choice(title: str) -> None:
+    """Draw what the sounds are, and the way back to those that the filters choose."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        show = st.segmented_control(
-            "Show",
-            get_args(Show),
-            default="all",
-            required=True,
-            key=state.show_filter.key,
-            bind="query-params",
-            format_func=str.capitalize,
-            label_visibility="collapsed",
+        st.markdown(f"**{plain(title)}**")
+        st.button("Back to the list", key="back-to-list", on_click=_first_page)
+
+
+def _page_buttons(view: View, page: ListedPage) -> None:
+    """Draw the way to the pages beside this one."""
+    if page.next is None and page.previous is None:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", key="pages"):
+        st.button(
+            "Previous page",
+            key="previous-page",
+            icon=":material/arrow_back:",
+            disabled=page.previous is None,
+            on_click=_turn_page,
+            args=(view, page.previous, -1),
         )
-        tag = st.selectbox(
-            "Tag",
-            current_tags(),
-            index=None,
-            key=state.tag_filter.key,
-            placeholder="Any tag",
-            width=220,
-            bind="query-params",
-            label_visibility="collapsed",
+        more = "" if page.total_is_exact else "more than "
+        st.caption(f"Page {view.number} · {more}{plural(page.total, 'sound')}")
+        st.button(
+            "Next page",
+            key="next-page",
+            icon=":material/arrow_forward:",
+            icon_position="right",
+            disabled=page.next is None,
+            on_click=_turn_page,
+            args=(view, page.next, 1),
         )
-    return Query(show or "all", tag)
+
+
+def _turn_page(view: View, cursor: str | None, step: int) -> None:
+    number = max(1, view.number + step)
+    go_to(replace(view, cursor=cursor if cursor and number > 1 else "", number=number))
+
+
+def _unsaved_bar() -> DeltaGenerator:
+    """Draw the place that says how many sounds have unsaved changes, and the button for them."""
+    with st.container(key="unsaved", horizontal=True, vertical_alignment="center"):
+        place = st.empty()
+        review_actions.show_unsaved(place)
+        if review_actions.unsaved_sounds():
+            st.button("Save all changes", key="save-all", on_click=review_actions.save_all_changes)
+    return place
 
 
 @st.cache_data(ttl=POLL_INTERVAL_S, show_spinner=False)
-def current_tags() -> list[str]:
-    """Return the tags that sounds carry now, most frequent first."""
-    return [tag for tag, _ in services.workspace().sounds.tag_counts()]
-
-
-def current_page(query: Query) -> Page:
-    """Return the page that was chosen, or the last one where a filter has left fewer."""
-    sounds, size = services.workspace().sounds, services.settings().page_size
-    page = sounds.page(query, int(state.monitor_page.get()), size)
-    if page.total and not page.sounds:
-        last = math.ceil(page.total / size)
-        state.monitor_page.set(last)
-        page = sounds.page(query, last, size)
-    return page
-
-
-def page_buttons(total: int) -> None:
-    """Draw the pagination for so many sounds."""
-    count = math.ceil(total / services.settings().page_size)
-    if count > 1:
-        st.pagination(count, key=state.monitor_page.key)
-
-
-def known_tags() -> list[str]:
-    """Return the model's vocabulary and every tag that people have added."""
+def known_tags() -> tuple[str, ...]:
+    """Return the model's vocabulary and every tag that people have added, sorted."""
     workspace = services.workspace()
     model = active_version(workspace)
     vocabulary = services.vocabulary(model) if model else ()
-    return sorted({*vocabulary, *workspace.sounds.added_tags()})
+    return tuple(sorted({*vocabulary, *workspace.sounds.added_tags()}))
 
 
 def empty_list(query: Query) -> None:
     """Draw why there is nothing to show, and what the viewer can do about it."""
-    if query != Query():
+    if query_to_params(query):
         st.info("No sound fits this filter.", icon=":material/filter_alt_off:")
         return
     if can_fetch():

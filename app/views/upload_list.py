@@ -40,7 +40,7 @@ def other_uploads(pending: PendingUploads, uploads: Sequence[Upload]) -> None:
     files = pending.pending_description
     if not others and not files:
         return
-    st.subheader("Also on its way at Freesound", anchor=False)
+    st.header("Also on its way at Freesound", anchor=False)
     lines = []
     for entry in others:
         text = processing_text(entry.processing_state) or "waiting for moderation"

@@ -6,7 +6,8 @@ from io import BytesIO
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_WIDTH = 1200
+MAX_WIDTH = 4800
+"""Pixels: one for each frame of the default model in 112 s; longer sounds have fewer a second."""
 SILENCE = float(np.log(np.finfo(np.float32).eps))
 """The log-mel value of digital silence, -15.94."""
 DYNAMIC_RANGE = 9.0
@@ -22,7 +23,7 @@ PALETTE = (
 
 
 def spectrogram_webp(log_mel: NDArray[np.float32]) -> bytes:
-    """Draw log-mel frames as WebP, low bands at the bottom, at most 1,200 pixels wide.
+    """Draw log-mel frames as WebP, low bands at the bottom, a pixel per frame up to `MAX_WIDTH`.
 
     Args:
         log_mel: float32 [bands, time], natural log of magnitude.

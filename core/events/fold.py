@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from core.events.types import (
     MIN_SUGGESTIONS,
@@ -12,6 +13,7 @@ from core.events.types import (
     ImportedEvent,
     Media,
     ModelRef,
+    Outcome,
     PredictedEvent,
     PublishedEvent,
     Reviewed,
@@ -25,6 +27,8 @@ from core.events.types import (
     WithdrawnEvent,
     new_event,
 )
+
+ReviewState = Literal["to review", "partly", "reviewed", "not sure", "untaggable"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,8 @@ class SoundState:
         arrived: When Earmark first knew the sound.
         last_event: Its newest event.
         last_review: The latest review or publication that counts; None for an untouched sound.
+        review_state: How far people are with it.
+        disputed: Tags on which people who count contradict each other, sorted.
         withdrawn: True for a sound that is in no view any more.
     """
 
@@ -67,12 +73,14 @@ class SoundState:
     arrived: datetime
     last_event: SoundEvent
     last_review: DecisionEvent | None
+    review_state: ReviewState
+    disputed: tuple[str, ...]
     withdrawn: bool
 
     @property
     def reviewed(self) -> bool:
-        """Return True where a person's review or publication counts."""
-        return self.last_review is not None
+        """Return True where a person has judged every tag that the sound had."""
+        return self.review_state == "reviewed"
 
     @property
     def sound(self) -> Sound:
@@ -103,7 +111,7 @@ def fold(events: Iterable[Event]) -> SoundState:
     )
     if not log:
         raise ValueError("a sound without events has no state")
-    effective = _effective(log)
+    effective = effective_events(log)
     decided = [event for event in effective if isinstance(event, ReviewedEvent | PublishedEvent)]
     prediction = _latest_prediction(effective)
     decisions = {
@@ -111,7 +119,8 @@ def fold(events: Iterable[Event]) -> SoundState:
         for event in decided
         for tag, verdict in event.payload.decisions.items()
     }
-    basis = _reviewed_basis(log, decided[0]) if decided else _unreviewed_basis(effective)
+    first_judged = next((event for event in decided if _judges_tags(event)), None)
+    basis = _reviewed_basis(log, first_judged) if first_judged else _unreviewed_basis(effective)
     return SoundState(
         sound_id=log[0].sound_id,
         tags=_current_tags(basis, decisions),
@@ -122,14 +131,19 @@ def fold(events: Iterable[Event]) -> SoundState:
         arrived=log[0].time,
         last_event=log[-1],
         last_review=decided[-1] if decided else None,
+        review_state=_review_state(decided),
+        disputed=_disputed(decided),
         withdrawn=any(isinstance(event, WithdrawnEvent) for event in log),
     )
 
 
-def _effective(log: Sequence[SoundEvent]) -> list[SoundEvent]:
-    """Return the events that were not undone, oldest first.
+def effective_events(log: Sequence[SoundEvent]) -> list[SoundEvent]:
+    """Return the events that were not undone.
 
     An undo counts only for what came before it, and may itself be undone.
+
+    Args:
+        log: All events of a sound, oldest first.
     """
     undone: set[str] = set()
     effective: list[SoundEvent] = []
@@ -141,6 +155,39 @@ def _effective(log: Sequence[SoundEvent]) -> list[SoundEvent]:
         if isinstance(event, UndoneEvent):
             undone.add(event.payload.event)
     return effective[::-1]
+
+
+def _judges_tags(event: DecisionEvent) -> bool:
+    """Return True where the sound's tags are frozen as the person was shown them."""
+    if isinstance(event, PublishedEvent) or event.payload.decisions:
+        return True
+    return event.payload.outcome in ("confirmed", "changed")
+
+
+def _review_state(decided: Iterable[DecisionEvent]) -> ReviewState:
+    """Return how far people are with a sound after these events, oldest first."""
+    state: ReviewState = "to review"
+    for event in decided:
+        outcome = "confirmed" if isinstance(event, PublishedEvent) else event.payload.outcome
+        match outcome:
+            case "confirmed":
+                state = "reviewed"
+            case "changed":
+                state = "reviewed" if state == "reviewed" else "partly"
+            case _:
+                state = outcome
+    return state
+
+
+def _disputed(decided: Iterable[DecisionEvent]) -> tuple[str, ...]:
+    """Return the tags that some people's last decision gives the sound and others' takes."""
+    last: dict[tuple[str, str], bool] = {}
+    for event in decided:
+        for tag, verdict in event.payload.decisions.items():
+            last[tag, event.actor] = verdict != "removed"
+    given = {tag for (tag, _), is_positive in last.items() if is_positive}
+    taken = {tag for (tag, _), is_positive in last.items() if not is_positive}
+    return tuple(sorted(given & taken))
 
 
 def _latest_prediction(log: Sequence[SoundEvent]) -> PredictedEvent | None:
@@ -197,35 +244,76 @@ def _suggestions(prediction: PredictedEvent) -> tuple[Suggestion, ...]:
     return (*top[:MIN_SUGGESTIONS], *further)
 
 
-def review(
-    state: SoundState, tags: Iterable[str], actor: str, *, accept: bool = False
-) -> ReviewedEvent | None:
-    """Make the event that turns a sound's tags into `tags`.
+def confirm(
+    shown: SoundState, tags: Iterable[str], actor: str, *, batch: str = ""
+) -> ReviewedEvent:
+    """Make the event that says: these are all the sound's tags.
+
+    Every tag that the person was shown is judged; no tag at all is an answer, too.
 
     Args:
-        state: The sound as the person was shown it.
+        shown: The sound as the person was shown it.
         tags: The tags they want.
         actor: Who they are.
-        accept: Count each remaining tag as kept, too, and "none" as an answer. Without it only
-            what the person changed is a decision.
+        batch: What the events of one edit of many sounds share.
+    """
+    decisions = _decided(shown, tags, keep=True)
+    return _reviewed(shown, actor, Reviewed(decisions=decisions, batch=batch))
+
+
+def save_changes(
+    shown: SoundState, tags: Iterable[str], actor: str, *, batch: str = ""
+) -> ReviewedEvent | None:
+    """Make the event that turns a sound's tags into `tags` and judges no other tag.
+
+    Args:
+        shown: The sound as the person was shown it.
+        tags: The tags they want.
+        actor: Who they are.
+        batch: What the events of one edit of many sounds share.
 
     Returns:
-        The event, or None if nothing was decided.
+        The event, or None if nothing was changed.
     """
-    new_tags = tuple(dict.fromkeys(tags))
-    decisions: dict[str, Verdict] = {tag: "removed" for tag in state.tags if tag not in new_tags}
-    decisions |= {tag: "added" for tag in new_tags if tag not in state.tags}
-    if accept:
-        decisions |= {tag: "kept" for tag in new_tags if tag in state.tags}
-    if not decisions and not accept:
+    decisions = _decided(shown, tags, keep=False)
+    if not decisions:
         return None
-    payload = Reviewed(decisions=decisions, basis=state.basis.event_id if state.basis else None)
-    return new_event(payload, state.sound_id, actor, base=state.last_event)
+    return _reviewed(shown, actor, Reviewed(decisions=decisions, outcome="changed", batch=batch))
 
 
-def undo(state: SoundState, event_id: str, actor: str) -> UndoneEvent:
+def mark(shown: SoundState, outcome: Outcome, actor: str, *, batch: str = "") -> ReviewedEvent:
+    """Make the event that says something about a sound and judges no tag, such as *not sure*.
+
+    Args:
+        shown: The sound as the person was shown it.
+        outcome: What they say.
+        actor: Who they are.
+        batch: What the events of one edit of many sounds share.
+    """
+    return _reviewed(shown, actor, Reviewed(decisions={}, outcome=outcome, batch=batch))
+
+
+def _decided(shown: SoundState, tags: Iterable[str], *, keep: bool) -> dict[str, Verdict]:
+    """Return the decisions that turn the shown tags into `tags`."""
+    new_tags = tuple(dict.fromkeys(tags))
+    decisions: dict[str, Verdict] = {tag: "removed" for tag in shown.tags if tag not in new_tags}
+    decisions |= {tag: "added" for tag in new_tags if tag not in shown.tags}
+    if keep:
+        decisions |= {tag: "kept" for tag in new_tags if tag in shown.tags}
+    return decisions
+
+
+def _reviewed(shown: SoundState, actor: str, payload: Reviewed) -> ReviewedEvent:
+    """Return the event of a review of what was shown."""
+    basis = shown.basis.event_id if shown.basis else None
+    payload = payload.model_copy(update={"basis": basis})
+    return new_event(payload, shown.sound_id, actor, base=shown.last_event)
+
+
+def undo(state: SoundState, event_id: str, actor: str, *, batch: str = "") -> UndoneEvent:
     """Make the event that cancels another one."""
-    return new_event(Undone(event=event_id), state.sound_id, actor, base=state.last_event)
+    payload = Undone(event=event_id, batch=batch)
+    return new_event(payload, state.sound_id, actor, base=state.last_event)
 
 
 def superseded_decisions(
@@ -241,7 +329,7 @@ def superseded_decisions(
     own = review_event.payload.decisions
     return [
         Decision(tag, verdict, event)
-        for event in _effective(log)
+        for event in effective_events(log)
         if isinstance(event, ReviewedEvent | PublishedEvent)
         and event.event_id != review_event.event_id
         and (seen is None or event.order > seen)

@@ -70,18 +70,26 @@ def _utf_8(data: bytes) -> bytes:
 def to_prototype_format(states: Iterable[SoundState]) -> dict[str, list[str]]:
     """Return the content of an `id2prediction.json`: tags by sound.
 
-    An untouched sound gets the model's top tags, as in the prototype; a reviewed or imported one
-    its current tags. Freesound sounds are listed by their bare number, files by their sound id.
+    An untouched sound gets the model's top tags, as in the prototype, and so does one that people
+    are not sure about. One that cannot be tagged gets none, any other its current tags. Freesound
+    sounds are listed by their bare number, files by their sound id.
     """
     return {
         state.sound_id.removeprefix("freesound:"): (
             [suggestion.tag for suggestion in state.suggestions]
-            if state.basis is state.prediction and not state.reviewed
-            else list(state.tags)
+            if _is_untouched(state)
+            else list(state.tags if state.review_state != "untaggable" else ())
         )
         for state in states
         if not state.withdrawn
     }
+
+
+def _is_untouched(state: SoundState) -> bool:
+    """Return True where no file and no person has said anything about the sound's tags."""
+    if state.basis is not state.prediction or state.decisions:
+        return False
+    return state.review_state in ("to review", "not sure")
 
 
 def from_prototype_format(

@@ -7,7 +7,7 @@ event, so a process killed anywhere leaves them in step; `python -m core rebuild
 import logging
 
 import sqlalchemy as sql
-from sqlalchemy import Column, Connection, Integer, Table, Text
+from sqlalchemy import Column, Connection, Integer, LargeBinary, Table, Text
 
 from core.sqlite import Database, newer_version, unreadable
 
@@ -77,7 +77,88 @@ sound_media = Table(
 )
 """Media that any prediction of a sound names, also of a withdrawn one."""
 
+positions = Table(
+    "positions",
+    _meta,
+    Column("position", Integer, primary_key=True),
+    Column("sound_id", Text, nullable=False, unique=True),
+    Column("suggestions", Text, nullable=False),
+)
+"""A number for each sound, from 0 without gaps: its place in `columns`. A sound is counted in the
+tables below exactly if it has one. `suggestions` is JSON: [[tag, probability], ...]."""
+
+columns = Table(
+    "columns",
+    _meta,
+    Column("name", Text, primary_key=True),
+    Column("chunk", Integer, primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+)
+"""What queries ask about sounds: an array a chunk, see `core.events.columns`."""
+
+tag_lists = Table(
+    "tag_lists",
+    _meta,
+    Column("kind", Text, primary_key=True),
+    Column("tag", Text, primary_key=True),
+    Column("chunk", Integer, primary_key=True),
+    Column("offsets", LargeBinary, nullable=False),
+    Column("probabilities", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""The sounds that carry a tag (kind `tag`) and that it is suggested for (kind `suggested`)."""
+
+counters = Table(
+    "counters",
+    _meta,
+    Column("kind", Text, primary_key=True),
+    Column("value", Text, primary_key=True),
+    Column("number", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Numbers of sounds in view: by state of review, tag, suggestion, and decision on a tag."""
+
+codes = Table(
+    "codes",
+    _meta,
+    Column("kind", Text, primary_key=True),
+    Column("code", Integer, primary_key=True),
+    Column("text", Text, nullable=False),
+    sql.Index("codes_by_text", "kind", "text", unique=True),
+    sqlite_with_rowid=False,
+)
+"""Numbers that stand for licenses, uploaders, runs and tags in `columns`; 0 is the empty text."""
+
+rarities = Table(
+    "rarities",
+    _meta,
+    Column("epoch", Integer, primary_key=True),
+    Column("sounds", Integer, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)
+"""How rare each tag was among suggestions when there were so many sounds: float32 by code."""
+
+fill = Table("fill", _meta, Column("after", Integer, nullable=False))
+"""While older sounds get their positions: the last event that was looked at."""
+
+sound_text = sql.table("sound_text", *map(sql.column, ("rowid", "title", "tags", "description")))
+"""Full text by position; FTS5 keeps it."""
+
 DERIVED = (sounds, sound_tags, decisions, predictions, sound_media)
+"""Rows by sound."""
+_QUERY_TABLES = (positions, columns, tag_lists, counters, codes, rarities)
+_CREATE_SOUND_TEXT = (
+    "CREATE VIRTUAL TABLE sound_text USING fts5(title, tags, description, "
+    "tokenize = 'unicode61 remove_diacritics 2', prefix = '2 3')"
+)
+
+
+def delete_derived(connection: Connection) -> None:
+    """Empty all tables that are derived from the events."""
+    for table in (*DERIVED, *_QUERY_TABLES):
+        connection.execute(table.delete())
+    connection.exec_driver_sql("DROP TABLE sound_text")
+    connection.exec_driver_sql(_CREATE_SOUND_TEXT)
 
 
 def _create_version_1(connection: Connection) -> None:
@@ -96,7 +177,15 @@ def _index_media_names(connection: Connection) -> None:
         connection.execute(statement.from_select(["media_name", "sound_id"], named))
 
 
-MIGRATIONS = (_create_version_1, _index_media_names)
+def _create_query_tables(connection: Connection) -> None:
+    """Version 3: filters, orders and counts. The sounds that are there follow in batches."""
+    _meta.create_all(connection, tables=[*_QUERY_TABLES, fill])
+    connection.exec_driver_sql(_CREATE_SOUND_TEXT)
+    if connection.execute(sql.select(sounds.c.sound_id).limit(1)).first():
+        connection.execute(fill.insert().values(after=0))
+
+
+MIGRATIONS = (_create_version_1, _index_media_names, _create_query_tables)
 
 
 def prepare(database: Database) -> None:

@@ -1,42 +1,23 @@
 """Queries over the sounds of an event log: what pages and jobs ask."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import get_args
 
+import numpy as np
 import sqlalchemy as sql
+from sqlalchemy import Connection
 
 from core.events import schema
+from core.events.columns import read_tag
+from core.events.counters import read_counters
+from core.events.derive import STATES
 from core.events.fold import SoundState, fold
-from core.events.store import BATCH_SIZE, batches, histories
+from core.events.paging import take
+from core.events.query import Count, Counts, Facets, Order, Page, Query
+from core.events.rows import BATCH_SIZE, batches, histories
+from core.events.search import Search
 from core.events.types import ModelRef, SoundEvent, Verdict
 from core.sqlite import Database
-
-Show = Literal["all", "to review", "reviewed"]
-
-
-@dataclass(frozen=True)
-class Query:
-    """A choice of sounds: reviewed or not, and only those that carry `tag` now."""
-
-    show: Show = "all"
-    tag: str | None = None
-
-
-@dataclass(frozen=True)
-class Page:
-    """One page of sounds, newest first, and the `total` number of sounds that match."""
-
-    sounds: tuple[SoundState, ...]
-    total: int
-
-
-@dataclass(frozen=True)
-class Counts:
-    """The number of sounds in view, and of those that a person has reviewed."""
-
-    sounds: int
-    reviewed: int
 
 
 class SoundIndex:
@@ -64,49 +45,92 @@ class SoundIndex:
             after = sound_ids[-1]
             yield from (fold(events[sound_id]) for sound_id in sound_ids)
 
-    def page(self, query: Query, number: int, size: int) -> Page:
-        """Return page `number` (from 1) of the matching sounds, newest arrival first."""
-        columns = schema.sounds.c
-        matching = _matching(query)
-        count = sql.select(sql.func.count()).select_from(matching.subquery())
-        newest = matching.order_by(columns.arrived.desc(), columns.sound_id.desc())
-        newest = newest.limit(size).offset((max(1, number) - 1) * size)
+    def get_many(self, sound_ids: Sequence[str]) -> dict[str, SoundState]:
+        """Return the states of those of some sounds that are known, by sound id."""
         with self._database.reading() as connection:
-            total = connection.execute(count).scalar_one()
-            sound_ids = connection.execute(newest).scalars().all()
             events = histories(connection, sound_ids)
-        return Page(tuple(fold(events[sound_id]) for sound_id in sound_ids), total)
+        return {sound_id: fold(events[sound_id]) for sound_id in sound_ids if sound_id in events}
+
+    def page(
+        self,
+        query: Query,
+        *,
+        size: int,
+        order: Order = "newest",
+        cursor: str = "",
+    ) -> Page:
+        """Return some of the matching sounds.
+
+        Args:
+            query: Which sounds.
+            size: How many at most.
+            order: Which come first.
+            cursor: Of another page, as `Page` gives it, or `LAST_PAGE`; any other text means the
+                first page.
+        """
+        with self._database.reading() as connection:
+            search = Search(connection)
+            matches = search.find(query)
+            page = take(search, matches, order, cursor, size)
+            sounds = _states_at(connection, page.positions)
+        return Page(
+            sounds=tuple(sounds),
+            total=matches.count.number,
+            total_is_exact=matches.count.exact,
+            next=page.next.text(order) if page.next else None,
+            previous=page.previous.text(order) if page.previous else None,
+        )
+
+    def ids(self, query: Query, *, order: Order = "newest", limit: int) -> list[str]:
+        """Return the ids of the first `limit` matching sounds."""
+        with self._database.reading() as connection:
+            search = Search(connection)
+            page = take(search, search.find(query), order, "", limit)
+            return _ids_at(connection, page.positions)
+
+    def count(self, query: Query) -> Count:
+        """Return how many sounds match."""
+        with self._database.reading() as connection:
+            return Search(connection).find(query).count
+
+    def facets(self, query: Query) -> Facets:
+        """Return how many sounds each choice of a filter would give."""
+        with self._database.reading() as connection:
+            return Search(connection).facets(query)
+
+    def with_tag(self, tag: str, limit: int = 3) -> list[SoundState]:
+        """Return sounds that carry a tag, reviewed ones first, then the newest."""
+        with self._database.reading() as connection:
+            search = Search(connection)
+            positions, _ = read_tag(connection, "tag", tag)
+            reviewed = search.column("state")[positions] == 1 + STATES.index("reviewed")
+            selected = np.lexsort((search.column("arrived")[positions], reviewed))[::-1][:limit]
+            return _states_at(connection, positions[selected].tolist())
 
     def counts(self) -> Counts:
         """Return how many sounds are in view and how many of them are reviewed."""
-        columns = schema.sounds.c
-        query = sql.select(sql.func.count(), sql.func.sum(columns.reviewed))
         with self._database.reading() as connection:
-            sounds, reviewed = connection.execute(query.where(columns.withdrawn == 0)).one()
-        return Counts(sounds, reviewed or 0)
+            states = read_counters(connection, "state")
+        return Counts(sum(states.values()), states.get("reviewed", 0))
 
     def added_tags(self) -> list[str]:
         """Return the tags that people have added anywhere, sorted."""
-        columns = schema.decisions.c
-        query = sql.select(columns.tag).where(columns.verdict == "added").distinct()
         with self._database.reading() as connection:
-            return list(connection.execute(query.order_by(columns.tag)).scalars())
+            return sorted(read_counters(connection, "added"))
 
     def tag_counts(self) -> list[tuple[str, int]]:
         """Return (tag, number of sounds that carry it now), most frequent first."""
-        tag, count = schema.sound_tags.c.tag, sql.func.count()
-        query = sql.select(tag, count).group_by(tag).order_by(count.desc(), tag)
         with self._database.reading() as connection:
-            return [(tag, number) for tag, number in connection.execute(query)]
+            counts = read_counters(connection, "tag")
+        return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
     def verdict_counts(self) -> dict[str, dict[Verdict, int]]:
         """Return by tag how many decisions that count now kept, removed and added it."""
-        tag, verdict = schema.decisions.c.tag, schema.decisions.c.verdict
-        query = sql.select(tag, verdict, sql.func.count()).group_by(tag, verdict)
         counts: dict[str, dict[Verdict, int]] = {}
         with self._database.reading() as connection:
-            for name, decided, number in connection.execute(query):
-                counts.setdefault(name, {"kept": 0, "removed": 0, "added": 0})[decided] = number
+            for verdict in get_args(Verdict):
+                for tag, number in read_counters(connection, verdict).items():
+                    counts.setdefault(tag, {"kept": 0, "removed": 0, "added": 0})[verdict] = number
         return counts
 
     def tagged(self, sound_ids: Sequence[str], model: ModelRef | None = None) -> set[str]:
@@ -162,14 +186,19 @@ class SoundIndex:
         return shown
 
 
-def _matching(query: Query) -> sql.Select[tuple[str]]:
-    """Return the selection of the ids of matching sounds."""
-    columns = schema.sounds.c
-    matching = sql.select(columns.sound_id).where(columns.withdrawn == 0)
-    if query.show != "all":
-        matching = matching.where(columns.reviewed == int(query.show == "reviewed"))
-    if query.tag:
-        tagged = sql.select(schema.sound_tags.c.sound_id)
-        tagged = tagged.where(schema.sound_tags.c.tag == query.tag)
-        matching = matching.where(columns.sound_id.in_(tagged))
-    return matching
+def _ids_at(connection: Connection, positions: Sequence[int]) -> list[str]:
+    """Return the sound ids at some positions, in the same order."""
+    table = schema.positions.c
+    ids: dict[int, str] = {}
+    for start in range(0, len(positions), BATCH_SIZE):
+        batch = positions[start : start + BATCH_SIZE]
+        query = sql.select(table.position, table.sound_id).where(table.position.in_(batch))
+        ids.update((position, sound_id) for position, sound_id in connection.execute(query))
+    return [ids[position] for position in positions]
+
+
+def _states_at(connection: Connection, positions: Sequence[int]) -> list[SoundState]:
+    """Return the states of the sounds at some positions, in the same order."""
+    sound_ids = _ids_at(connection, positions)
+    events = histories(connection, sound_ids)
+    return [fold(events[sound_id]) for sound_id in sound_ids]

@@ -1,14 +1,15 @@
 """The event log in SQLite: adding events, and reading them back."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+import logging
+from collections.abc import Iterable, Iterator
 
 import sqlalchemy as sql
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection
 
 from core.events import schema
+from core.events.derive import derive
 from core.events.errors import ConflictingEvent
-from core.events.fold import fold
+from core.events.rows import BATCH_SIZE, batches, histories
 from core.events.types import (
     Event,
     ImportedEvent,
@@ -20,8 +21,10 @@ from core.events.types import (
 )
 from core.sqlite import Database
 
-BATCH_SIZE = 500
-"""Ids in one statement: SQLite takes a limited number of parameters."""
+logger = logging.getLogger(__name__)
+
+FILL_SIZE = 2000
+"""Events in one transaction while older sounds are brought into new tables."""
 
 
 class EventStore:
@@ -35,6 +38,7 @@ class EventStore:
         """
         self.database = database
         schema.prepare(database)
+        _fill(database)
 
     def append(self, events: Iterable[Event], *, once_per_model: bool = False) -> int:
         """Add the events that are not there yet, all or none.
@@ -63,19 +67,19 @@ class EventStore:
             new = _once_per_model(connection, new)
         if new:
             connection.execute(schema.events.insert(), [_row(event) for event in new])
-        _derive(connection, list(dict.fromkeys(event.sound_id for event in new if event.sound_id)))
+        derive(connection, list(dict.fromkeys(event.sound_id for event in new if event.sound_id)))
         return new
 
     def rebuild(self) -> int:
         """Make the derived tables anew from the events; returns the number of sounds."""
         with self.database.writing() as connection:
-            for table in schema.DERIVED:
-                connection.execute(table.delete())
-            query = sql.select(schema.events.c.sound_id).distinct()
-            query = query.where(schema.events.c.sound_id.is_not(None))
-            sound_ids = connection.execute(query).scalars().all()
-            _derive(connection, [sound_id for sound_id in sound_ids if sound_id])
-        return len(sound_ids)
+            schema.delete_derived(connection)
+            connection.execute(schema.fill.delete())
+            after: int | None = 0
+            while after is not None:
+                after = _derive_next(connection, after)
+            count = sql.select(sql.func.count()).select_from(schema.positions)
+            return connection.execute(count).scalar_one()
 
     def of_sound(self, sound_id: str) -> list[SoundEvent]:
         """Return a sound's whole history, oldest first; empty if it is unknown."""
@@ -102,26 +106,6 @@ class EventStore:
         with self.database.reading() as connection:
             parsed = [parse_stored_event(body) for body in connection.execute(query).scalars()]
         return [event for event in parsed if isinstance(event, RolledOutEvent)]
-
-
-def histories(connection: Connection, sound_ids: Sequence[str]) -> dict[str, list[SoundEvent]]:
-    """Return the events of some sounds by sound id, oldest first."""
-    columns = schema.events.c
-    events: dict[str, list[SoundEvent]] = {}
-    for batch in batches(sound_ids):
-        query = sql.select(columns.body).where(columns.sound_id.in_(batch))
-        query = query.order_by(columns.time, columns.event_id)
-        for body in connection.execute(query).scalars():
-            event = parse_stored_event(body)
-            if not isinstance(event, RolledOutEvent):
-                events.setdefault(event.sound_id, []).append(event)
-    return events
-
-
-def batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Split ids into batches that fit into one statement."""
-    for start in range(0, len(ids), BATCH_SIZE):
-        yield ids[start : start + BATCH_SIZE]
 
 
 def _without_known(connection: Connection, events: Iterable[Event]) -> list[Event]:
@@ -190,33 +174,48 @@ def _row(event: Event) -> dict[str, str | None]:
     }
 
 
-def _derive(connection: Connection, sound_ids: Sequence[str]) -> None:
-    """Bring the derived rows of some sounds in step with their events."""
+def _fill(database: Database) -> None:
+    """Bring sounds that were there before the newest tables into them.
+
+    Each batch is a transaction of its own. Stopped at any moment, the next call goes on; processes
+    that open the file at once share the work.
+    """
+    with database.reading() as connection:
+        if connection.execute(sql.select(schema.fill)).first() is None:
+            return
+    while True:
+        with database.writing() as connection:
+            after = connection.execute(sql.select(schema.fill.c.after)).scalar_one_or_none()
+            if after is None:
+                return
+            _log_fill(connection, database, after)
+            reached = _derive_next(connection, after)
+            if reached is None:
+                connection.execute(schema.fill.delete())
+            else:
+                connection.execute(schema.fill.update().values(after=reached))
+
+
+def _log_fill(connection: Connection, database: Database, after: int) -> None:
+    """Write a line to the log now and then."""
+    if after % (10 * FILL_SIZE) < FILL_SIZE:
+        last = connection.execute(sql.select(sql.func.max(schema.events.c.sequence))).scalar_one()
+        logger.info("migrate database=%s events=%d of=%d", database.path, after, last or 0)
+
+
+def _derive_next(connection: Connection, after: int) -> int | None:
+    """Derive the rows of sounds without a position that the next events name.
+
+    Returns:
+        The number of the last event that was looked at; None at the end of the log.
+    """
+    columns, known = schema.events.c, schema.positions.c
+    query = sql.select(columns.sequence, columns.sound_id).where(columns.sequence > after)
+    rows = connection.execute(query.order_by(columns.sequence).limit(FILL_SIZE)).all()
+    sound_ids = list(dict.fromkeys(row.sound_id for row in rows if row.sound_id))
+    done: set[str] = set()
     for batch in batches(sound_ids):
-        for table in schema.DERIVED:
-            connection.execute(table.delete().where(table.c.sound_id.in_(batch)))
-        rows: dict[Table, list[dict[str, Any]]] = {table: [] for table in schema.DERIVED}
-        for history in histories(connection, batch).values():
-            for table, row in _derived_rows(history):
-                rows[table].append(row)
-        for table, new in rows.items():
-            if new:
-                connection.execute(table.insert(), new)
-
-
-def _derived_rows(history: list[SoundEvent]) -> Iterator[tuple[Table, dict[str, Any]]]:
-    """Yield (table, row) for everything the derived tables hold about one sound."""
-    state = fold(history)
-    own = {"sound_id": state.sound_id}
-    flags = {"reviewed": int(state.reviewed), "withdrawn": int(state.withdrawn)}
-    yield schema.sounds, own | {"arrived": iso(state.arrived)} | flags
-    if not state.withdrawn:
-        for tag in state.tags:
-            yield schema.sound_tags, own | {"tag": tag}
-        for decision in state.decisions.values():
-            yield schema.decisions, own | {"tag": decision.tag, "verdict": decision.verdict}
-    predicted = [event.payload for event in history if isinstance(event, PredictedEvent)]
-    for name, version in {(payload.model.name, payload.model.version) for payload in predicted}:
-        yield schema.predictions, own | {"name": name, "version": version}
-    for media_name in {name for payload in predicted for name in payload.media.names}:
-        yield schema.sound_media, own | {"media_name": media_name}
+        query = sql.select(known.sound_id).where(known.sound_id.in_(batch))
+        done.update(connection.execute(query).scalars())
+    derive(connection, [sound_id for sound_id in sound_ids if sound_id not in done])
+    return rows[-1].sequence if rows else None

@@ -29,6 +29,7 @@ from core.events.errors import InvalidEvent
 from core.untrusted import has_controls, load_json, shortened
 
 Verdict = Literal["kept", "removed", "added"]
+Outcome = Literal["confirmed", "changed", "not sure", "untaggable"]
 FREESOUND_ID = re.compile(r"freesound:[1-9][0-9]{0,18}")
 FILE_ID = re.compile(r"file:[0-9a-f]{64}")
 MIN_SUGGESTIONS = 5
@@ -56,6 +57,7 @@ def _check_sound_id(value: str) -> str:
 
 SoundId = Annotated[str, AfterValidator(_check_sound_id)]
 MediaName = Annotated[str, Field(pattern=r"^([0-9a-f]{64}\.(ogg|webp))?$")]
+OptionalId = Annotated[str, Field(pattern=r"^([0-9a-f]{32})?$")]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -63,6 +65,11 @@ class _Frozen(BaseModel):
     """Frozen; keeps fields it does not know, so a newer version's events pass through unchanged."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
+
+
+def _without_empty(fields: dict[str, object], *later: str) -> dict[str, object]:
+    """Return a payload's fields without those of `later` that are empty."""
+    return {name: value for name, value in fields.items() if value or name not in later}
 
 
 class ModelRef(_Frozen):
@@ -134,11 +141,10 @@ class Sound(_Frozen):
     @model_serializer(mode="wrap")
     def _leave_out_empty(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
         """Leave out the fields that version 0.1 did not write, where they are empty."""
-        fields: dict[str, object] = serialize(self)
-        return {name: fields[name] for name in fields if fields[name] or name not in _LATER_FIELDS}
+        return _without_empty(serialize(self), *_LATER_FIELDS)
 
 
-_LATER_FIELDS = frozenset({"note", "is_explicit", "pack", "geotag", "avg_rating", "num_ratings"})
+_LATER_FIELDS = ("note", "is_explicit", "pack", "geotag", "avg_rating", "num_ratings")
 
 
 class Media(_Frozen):
@@ -154,12 +160,18 @@ class Media(_Frozen):
 
 
 class Predicted(_Frozen):
-    """A model's prediction, best tag first."""
+    """A model's prediction, best tag first; `run` is the id of the run that made it, or empty."""
 
     model: ModelRef
     top: tuple[Suggestion, ...]
     sound: Sound
     media: Media = Media()
+    run: OptionalId = ""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_empty(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Leave out what version 0.1 did not write, where it is empty."""
+        return _without_empty(serialize(self), "run")
 
 
 class _Decisions(_Frozen):
@@ -170,7 +182,24 @@ class _Decisions(_Frozen):
 
 
 class Reviewed(_Decisions):
-    """A person's decisions about a sound."""
+    """A person's decisions about a sound.
+
+    Attributes:
+        outcome: What they say about the sound as a whole. *confirmed* judges every tag that it had,
+            *changed* only the tags named; *not sure* and *untaggable* judge none.
+        batch: The same 32 hexadecimal digits for all events of one edit of many sounds, else empty.
+    """
+
+    outcome: Outcome = "confirmed"
+    batch: OptionalId = ""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Leave out what version 0.1 did not write, where it means the same."""
+        fields: dict[str, object] = serialize(self)
+        if self.outcome == "confirmed":
+            del fields["outcome"]
+        return _without_empty(fields, "batch")
 
 
 class Published(_Decisions):
@@ -180,9 +209,15 @@ class Published(_Decisions):
 
 
 class Undone(_Frozen):
-    """Cancels the event of that id."""
+    """Cancels the event of that id; `batch` is that of an edit of many sounds."""
 
     event: str
+    batch: OptionalId = ""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_empty(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Leave out what version 0.1 did not write, where it is empty."""
+        return _without_empty(serialize(self), "batch")
 
 
 class Imported(_Frozen):

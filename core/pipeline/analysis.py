@@ -219,7 +219,11 @@ def save_analysis(
 
 
 def save_analyses(
-    workspace: Workspace, analyses: Sequence[Analysis], actor: str, base: Event | None = None
+    workspace: Workspace,
+    analyses: Sequence[Analysis],
+    actor: str,
+    base: Event | None = None,
+    run: str = "",
 ) -> list[PredictedEvent]:
     """Write the media and sidecars of many analyses, which wait for the disk together.
 
@@ -228,6 +232,7 @@ def save_analyses(
         analyses: What is kept.
         actor: Who started the analyses.
         base: The event before, if there is one; the new events are later.
+        run: Id of the run that made the analyses, if one did.
 
     Returns:
         The *predicted* events, which the caller appends: what they name is on the disk.
@@ -243,15 +248,16 @@ def save_analyses(
     )
     audio, spectrograms = names[: len(previews)], names[len(previews) :]
     return [
-        new_event(_payload(*kept), kept[0].sound_id, actor, base)
+        new_event(_payload(*kept, run), kept[0].sound_id, actor, base)
         for kept in zip(analyses, audio, spectrograms, strict=True)
     ]
 
 
-def _payload(analysis: Analysis, audio: str, spectrogram: str) -> Predicted:
+def _payload(analysis: Analysis, audio: str, spectrogram: str, run: str) -> Predicted:
     return Predicted(
         model=analysis.model,
         top=analysis.suggestions,
         sound=analysis.sound,
         media=Media(audio=audio, spectrogram=spectrogram),
+        run=run,
     )

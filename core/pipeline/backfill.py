@@ -173,7 +173,8 @@ class _Owner:
                 self._recorder.skip(result.name, result.skip_reason)
             else:
                 analyses.append(unpack(result))
-        events = save_analyses(self._workspace, analyses, AUTOMATIC)
+        run_id = self._recorder.run.run_id
+        events = save_analyses(self._workspace, analyses, AUTOMATIC, run=run_id)
         self._recorder.tagged += self._workspace.events.append(events, once_per_model=True)
         self.batches.done += 1
         self.batches.failed_in_a_row = 0

@@ -212,6 +212,6 @@ class _Tagging:
         """Bring a batch's files to the disk together, and only then append its events."""
         if not analyses:
             return
-        actor = self._recorder.run.actor
-        events = save_analyses(self._workspace, analyses, actor)
+        run = self._recorder.run
+        events = save_analyses(self._workspace, analyses, run.actor, run=run.run_id)
         self._recorder.tagged += self._workspace.events.append(events, once_per_model=True)

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 
 from core.events.fold import SoundState
-from core.events.sounds import Query
+from core.events.query import Query
 from core.events.types import Withdrawn, new_event
 from core.freesound.client import MAX_PAGE_SIZE, FreesoundClient
 from core.freesound.errors import SoundNotFound
@@ -80,7 +80,7 @@ def withdraw_gone(
     Raises:
         FreesoundError: Freesound cannot be asked.
     """
-    newest = workspace.sounds.page(Query(), 1, max_sounds).sounds
+    newest = workspace.sounds.page(Query(), size=max_sounds).sounds
     candidates = [state for state in newest if _came_from_listing(state, workspace)]
     numbers = {
         state.sound_id: int(state.sound_id.removeprefix("freesound:")) for state in candidates

@@ -1,6 +1,6 @@
 """Keeping a sound that Freesound has accepted: media, sidecar and events."""
 
-from core.events.fold import fold, review
+from core.events.fold import confirm, fold
 from core.events.types import Event, Published, Sound, new_event
 from core.freesound.types import Description, FreesoundSound
 from core.freesound.vocabulary import own_page
@@ -47,9 +47,8 @@ def events_of_accepted(
     base = history[-1] if history else None
     analysis = published_as(analysis, sound_id, sound)
     predicted = save_analysis(workspace, analysis, actor, base)
-    reviewed = review(fold([predicted]), tags, actor, accept=True)
     published = Published(
-        decisions=reviewed.payload.decisions if reviewed else {},
+        decisions=confirm(fold([predicted]), tags, actor).payload.decisions,
         basis=predicted.event_id,
         tags=tags,
     )

@@ -10,6 +10,9 @@ from core.files import write_all_atomic
 from core.storage.errors import StorageError
 
 MEDIA_NAME = re.compile(r"[0-9a-f]{64}\.(ogg|webp)")
+TWIN_SUFFIX = ".m4a"
+"""Of the AAC file beside a preview, for browsers that do not play Ogg. It can be made again, so it
+is no medium: it has no hash of its own and is not shared."""
 
 
 class MediaStore(Protocol):
@@ -71,12 +74,15 @@ class LocalMedia:
         return path if path.is_file() else None
 
     def delete(self, names: Iterable[str]) -> int:
-        """Delete media; returns the number of files deleted.
+        """Delete media and their twins; returns the number of media deleted.
 
         Raises:
             StorageError: A file cannot be deleted.
         """
-        return delete_files(self.file(name) for name in names)
+        paths = [self.file(name) for name in names]
+        deleted = delete_files(paths)
+        delete_files(twin_path(path) for path in paths)
+        return deleted
 
     def file(self, name: str) -> Path:
         """Return where the medium of that (valid) name is kept."""
@@ -86,6 +92,11 @@ class LocalMedia:
 def is_media_name(name: str) -> bool:
     """Return True for a name that `put` may have returned."""
     return MEDIA_NAME.fullmatch(name) is not None
+
+
+def twin_path(preview: Path) -> Path:
+    """Return where the AAC twin of a preview is kept."""
+    return preview.with_suffix(TWIN_SUFFIX)
 
 
 def write_files(files: Iterable[tuple[Path, bytes]]) -> None:

@@ -7,7 +7,7 @@ from app.components.player import levels_over_time
 from app.text import plain
 from core.events.types import Predicted, Sound, Suggestion, new_event
 from core.storage.local import open_local_workspace
-from tests.helpers.app_pages import Clip, first_sound, shown
+from tests.helpers.app_pages import Clip, first_sound, new_app, shown
 from tests.helpers.sound_files import tone, written
 
 HOSTILE = "<img src=x onerror=alert(1)> **bold** [x](javascript:alert(1)) :red[red] $x$"
@@ -52,7 +52,7 @@ def test_the_monitor_marks_an_explicit_sound_and_says_pack_place_and_rating(app,
         avg_rating=4.25,
         num_ratings=12,
     )
-    text = shown(app.run())
+    text = shown(new_app().run())
     assert not app.exception
     assert "Explicit" in text
     assert f"Pack: {plain(HOSTILE)}" in text

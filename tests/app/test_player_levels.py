@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from app.components.player import MAX_STOPS, levels_over_time
+from app.components.player.levels import MAX_STOPS, levels_over_time, levels_text, steps
 from core.audio.decode import decode
 from core.events.types import Suggestion
 from core.storage.sidecars import decode_arrays, encode_arrays
@@ -56,3 +56,17 @@ def test_what_the_default_model_predicts_can_be_drawn(predictor, examples):
     assert times is not None
     assert levels is not None
     assert len(times) == len(levels) == len(prediction.times) > 10
+
+
+def test_steps_are_the_stretches_around_the_middles_of_overlapping_windows():
+    first, step = steps(windows(20))
+    assert (first, step) == (pytest.approx(1.3 - 1.117 / 2, abs=1e-3), pytest.approx(1.117))
+    assert steps(frames(20)) == (0, pytest.approx(0.372))
+    assert steps(None) == steps(np.zeros((0, 2))) == (0, 0)
+
+
+def test_levels_are_a_character_each_and_long_runs_are_counted():
+    assert levels_text(np.array([0, 1, 0.5, 0, 0, 0])) == "A_gAAA"
+    assert levels_text(np.array([0.0] * 300 + [1.0])) == "(300)A_"
+    assert levels_text(np.array([-1.0, 2.0])) == "A_"
+    assert len(levels_text(np.zeros(MAX_STOPS))) < 10

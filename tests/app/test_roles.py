@@ -9,7 +9,7 @@ from core.people import user_id
 from core.storage.local import open_local_workspace
 from tests.helpers.app_pages import BROWSER, button_names, first_sound, shown, sounds
 
-EDITING = {"save", "accept", "undo"}
+EDITING = {"save", "confirm", "undo"}
 
 
 def last_event(folder, sound):
@@ -17,7 +17,7 @@ def last_event(folder, sound):
 
 
 def confirm(app, sound):
-    return app.button(key=f"accept-{sound.sound_id}").click().run()
+    return app.button(key=f"confirm-{sound.sound_id}").click().run()
 
 
 def name_fields(app) -> list[str]:
@@ -54,7 +54,7 @@ def test_an_empty_name_is_asked_for_again_and_nothing_is_lost(app, own_workspace
     assert name_fields(app)
 
 
-def test_the_name_can_be_changed_in_the_sidebar(app, own_workspace, monkeypatch):
+def test_the_name_can_be_changed_at_the_top(app, own_workspace, monkeypatch):
     monkeypatch.delenv("EARMARK_CURATOR")
     (own_workspace / "name.txt").write_text("Ada")
     sound = first_sound(own_workspace)
@@ -114,7 +114,7 @@ def test_handlers_refuse_what_pages_hide(public, own_workspace, sign_in, caplog)
     confirm(public, sound)
     assert first_sound(own_workspace).last_event == sound.last_event
     refusals = [record.message for record in caplog.records if "refusal" in record.message]
-    assert refusals == [f"refusal action=save sound={sound.sound_id} actor=visitor"]
+    assert refusals == [f"refusal action=confirm sound={sound.sound_id} actor=visitor"]
 
 
 def test_signing_out_takes_the_role_with_it_and_is_one_line_in_the_log(public, sign_in, caplog):

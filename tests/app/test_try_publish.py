@@ -212,7 +212,7 @@ def test_a_published_sound_has_a_link_and_is_in_the_workspace_and_on_the_monitor
     assert (last.kind, user_id(last.actor)) == ("published", alice.user_id)
     assert last.payload.decisions["garden"] == "added"
     page.switch_page(str(PAGES / "monitor.py")).run()
-    assert f"accept-{sound.sound_id}" in button_keys(page)
+    assert f"confirm-{sound.sound_id}" in button_keys(page)
 
 
 def test_a_publication_is_logged(at_form, bark, caplog, freesound_server):

@@ -3,16 +3,17 @@
 import pytest
 
 from app import auth, services
-from app.views.review_actions import withdraw_sound
+from app.views.withdrawal import withdraw_sound
 from core.people import user_id
 from core.storage.local import open_local_workspace
-from tests.helpers.app_pages import BROWSER, button_keys, first_sound, sounds
+from tests.helpers.app_pages import BROWSER, choose, first_sound, menus, sounds
 from tests.helpers.publishing import ANALYSIS, noise_wav, upload_form
+
+WITHDRAW = "Withdraw"
 
 
 def offered(app) -> list[str]:
-    prefix = "withdraw-"
-    return [key.removeprefix(prefix) for key in button_keys(app) if key.startswith(prefix)]
+    return [sound_id for sound_id, entries in menus(app).items() if WITHDRAW in entries]
 
 
 def sound_ids(folder) -> list[str]:
@@ -36,6 +37,8 @@ def test_a_maintainer_withdraws_with_a_reason_that_stays_in_the_history(
     alice, sound = sign_in("alice"), first_sound(own_workspace)
     public.run()
     assert len(offered(public)) == 10
+    choose(public, sound.sound_id, WITHDRAW)
+    assert first_sound(own_workspace) == sound  # nothing is done without a second press
     public.text_input(key=f"reason-{sound.sound_id}").set_value("  Somebody's voice <b>  ")
     public.button(key=f"withdraw-{sound.sound_id}").click().run()
     assert not public.exception
@@ -69,7 +72,7 @@ def test_the_uploader_withdraws_the_own_sound_and_no_other(public, sign_in, own_
     assert offered(public) == [own]
     withdraw_sound(other)
     assert other in sound_ids(own_workspace)
-    public.button(key=f"withdraw-{own}").click().run()
+    choose(public, own, WITHDRAW).button(key=f"withdraw-{own}").click().run()
     assert own not in sound_ids(own_workspace)
     last = last_event(own_workspace, own)
     assert (last.kind, user_id(last.actor)) == ("withdrawn", bob.user_id)
@@ -94,6 +97,7 @@ def test_a_maintainer_who_has_signed_out_meanwhile_withdraws_nothing(
     sign_in("alice")
     sound = first_sound(own_workspace)
     public.run()
+    choose(public, sound.sound_id, WITHDRAW)
     services.sign_ins().sign_out(BROWSER)
     public.button(key=f"withdraw-{sound.sound_id}").click().run()
     assert first_sound(own_workspace) == sound
@@ -108,6 +112,6 @@ def test_a_withdrawn_sound_is_gone_from_a_list_that_was_drawn_before(
     sign_in("alice")
     withdraw_sound(sound.sound_id)
     sign_in("carol")
-    public.button(key=f"accept-{sound.sound_id}").click().run()
+    public.button(key=f"confirm-{sound.sound_id}").click().run()
     assert last_event(own_workspace, sound.sound_id).kind == "withdrawn"
     assert not public.exception

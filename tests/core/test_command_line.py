@@ -58,6 +58,14 @@ def test_tag_prints_json_lines_and_csv(earmark):
     assert [row["rank"] for row in rows] == ["1", "2", "3"] * 2
 
 
+def test_no_cell_of_the_csv_is_a_formula(earmark, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = '=HYPERLINK("x").ogg'
+    (tmp_path / name).write_bytes((ROOT / RAIN).read_bytes())
+    rows = list(csv.DictReader(earmark("tag", "--csv", name).stdout.splitlines()))
+    assert {row["file"] for row in rows} == {f"'{name}"}
+
+
 def test_a_file_that_cannot_be_read_is_reported_and_the_others_are_tagged(earmark, tmp_path):
     (tmp_path / "bad.wav").write_bytes(b"no")
     result = earmark("tag", tmp_path / "bad.wav", tmp_path / "nowhere.wav", RAIN)

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.untrusted import MAX_NESTING, MAX_TEXT_LENGTH, clean_text, load_json, shortened
+from core.untrusted import (
+    MAX_NESTING,
+    MAX_TEXT_LENGTH,
+    clean_text,
+    csv_cell,
+    load_json,
+    shortened,
+)
 
 
 @pytest.mark.parametrize(
@@ -85,3 +92,13 @@ def test_what_json_writes_is_read(value):
 def test_a_text_that_an_error_repeats_is_short_and_printable():
     assert shortened("k" * 1000) == "k" * 60 + "..."
     assert shortened("a\x1b[2J\u202e") == "a?[2J?"
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "  =", "\uff1d"])
+def test_a_cell_that_a_spreadsheet_would_compute_is_marked_as_text(start):
+    assert csv_cell(f"{start}1+1") == f"'{start}1+1"
+
+
+@pytest.mark.parametrize("value", ["", "rain", "a=b", " a-b", "'=1", -1.5, 3, None])
+def test_other_cells_stay_as_they_are(value):
+    assert csv_cell(value) == value

@@ -44,6 +44,12 @@ def press(page, action, place=0):
     card(page, place).locator(f"[class*='st-key-{action}-'] button:visible").click()
 
 
+def choose(page, entry, place=0):
+    """Choose an entry of a card's menu."""
+    card(page, place).locator("[class*='st-key-more-'] button").click()
+    page.get_by_role("menuitem", name=entry, exact=True).click()
+
+
 def note(page, place=0):
     """What the card says after a press."""
     return card(page, place).locator("[class*='st-key-note-']")

@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from app import state
 from core.events.fold import SoundState
-from core.events.sounds import Query
+from core.events.query import Query
 from core.storage.local import open_local_workspace
 
 ROOT = Path(__file__).parents[2]
@@ -18,8 +18,9 @@ BROWSER = "q" * 43
 CALLBACK = "http://localhost:8501/auth/freesound/callback"
 TIMEOUT_S = 60
 TEXT_KINDS = (
-    "title", "caption", "markdown", "subheader", "text", "info", "success", "warning", "error",
-)  # fmt: skip
+    *("title", "header", "subheader", "caption", "markdown", "text"),
+    *("info", "success", "warning", "error"),
+)
 
 
 def new_app() -> AppTest:
@@ -48,9 +49,23 @@ def button_names(app: AppTest) -> set[str]:
     return {key.split("-")[0] for key in button_keys(app)}
 
 
+def menus(app: AppTest) -> dict[str, list[str]]:
+    """The entries of the cards' menus, by sound."""
+    found = {menu.key: menu.options for menu in app.get("menu_button") if menu.key}
+    return {key[5:]: options for key, options in found.items() if key.startswith("more-")}
+
+
+def choose(app: AppTest, sound_id: str, entry: str) -> AppTest:
+    """Choose an entry of a card's menu."""
+    menu = next(menu for menu in app.get("menu_button") if menu.key == f"more-{sound_id}")
+    menu.click(entry).run()
+    assert not app.exception
+    return app
+
+
 def sounds(folder: Path, count: int = 50) -> list[SoundState]:
     """The newest sounds of a workspace."""
-    return list(open_local_workspace(folder).sounds.page(Query(), 1, count).sounds)
+    return list(open_local_workspace(folder).sounds.page(Query(), size=count).sounds)
 
 
 def first_sound(folder: Path) -> SoundState:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from core.events.fold import fold, review
+from core.events.fold import confirm, fold
 from core.events.types import (
     Media,
     ModelRef,
@@ -35,7 +35,5 @@ def predicted(
 def reviewed(
     history: Sequence[SoundEvent], tags: Sequence[str], actor: str = "ada"
 ) -> ReviewedEvent:
-    """Make the review that turns the tags of a sound with that history into `tags`."""
-    event = review(fold(history), tags, actor)
-    assert event is not None
-    return event
+    """Make the review that confirms `tags` for a sound with that history."""
+    return confirm(fold(history), tags, actor)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from core.audio.decode import decode
-from core.events.fold import undo
+from core.events.fold import confirm, fold, mark, save_changes, undo
 from core.events.types import (
     Event,
     Imported,
@@ -97,6 +97,24 @@ def test_a_sound_that_nobody_decided_on_teaches_nothing(workspace, put):
     put("freesound:7")
     workspace.events.append([new_event(Imported(tags=("hum",)), "freesound:8", "import")])
     assert corrections.read_corrections(workspace) == ([], 0)
+
+
+def test_of_a_changed_sound_only_the_changes_are_known(workspace, put):
+    basis = put("freesound:1")
+    event = save_changes(fold([basis]), ["hum", "hiss"], "ada")
+    workspace.events.append([event])
+    assert decided(workspace) == {"freesound:1": {"hiss": True}}
+
+
+@pytest.mark.parametrize("outcome", ["not sure", "untaggable"])
+def test_a_doubtful_sound_teaches_nothing_until_somebody_is_sure(workspace, put, outcome):
+    basis = put("freesound:1")
+    done = confirm(fold([basis]), ["hum"], "ada")
+    doubt = mark(fold([basis, done]), outcome, "bob")
+    workspace.events.append([done, doubt])
+    assert decided(workspace) == {}
+    workspace.events.append([undo(fold([basis, done, doubt]), doubt.event_id, "bob")])
+    assert decided(workspace) == {"freesound:1": {"hum": True}}
 
 
 def test_the_later_decision_counts(workspace, put):

@@ -1,8 +1,9 @@
 """People's corrections as labels: removed is 0, kept or added is 1, all other tags are unknown.
 
 Decisions count as `core.events.fold` says: an undone one does not, a publication counts like a
-review, and a withdrawn sound teaches nothing. Corrections join the training part alone, and never
-with a recording that is held out.
+review. A withdrawn sound teaches nothing, and neither does one that people are not sure about or
+that cannot be tagged. Of a sound that was changed, only the changes are known. Corrections join the
+training part alone, and never with a recording that is held out.
 """
 
 import hashlib
@@ -25,6 +26,8 @@ from training.datasets.types import Labels, Subset, trained_facts
 from training.errors import CorrectionsError
 
 SPLITS = Path(__file__).parents[1] / "splits"
+DOUBTFUL = ("not sure", "untaggable")
+"""States of review in which earlier decisions do not count as labels."""
 Known = NDArray[np.bool_]
 
 
@@ -129,7 +132,7 @@ def read_corrections(workspace: Workspace) -> tuple[list[Correction], int]:
     """Return all sounds with decisions, by sound id, and how many more have lost their audio."""
     corrections, no_audio = [], 0
     for state in workspace.sounds.all():
-        if state.withdrawn or not state.decisions:
+        if state.withdrawn or not state.decisions or state.review_state in DOUBTFUL:
             continue
         path = workspace.media.path(state.media.audio)
         if path is None:

@@ -1,24 +1,36 @@
 """Sound, spectrogram and the suggested tags over time, as one synchronised component."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app import state
 from app.clips import Part
+from app.components.player.levels import (
+    MAX_STOPS,
+    Floats,
+    levels_over_time,
+    levels_text,
+    steps,
+)
 from app.components.register import register
 from core.audio.trim import MIN_PART_S
 from core.events.types import Suggestion
 from core.model.logmel import COALA, band_centres_hz
 
+__all__ = [
+    "MAX_STOPS",
+    "Floats",
+    "checked_part",
+    "frequency_axis",
+    "levels_over_time",
+    "player",
+]
+
 _COMPONENT = register(Path(__file__).parent)
 AXIS_HZ = (500, 2000, 8000)
-MAX_STOPS = 400
-"""Colours of a row's strip; a long sound has thousands of frames."""
-Floats = NDArray[np.floating]
 
 
 def player(
@@ -32,6 +44,9 @@ def player(
     suggestions: Sequence[Suggestion],
     times: Floats | None = None,
     levels: Floats | None = None,
+    thresholds: Mapping[str, float] | None = None,
+    rejected: Collection[str] = (),
+    compact: bool = False,
     selectable: bool = False,
     selection: Part | None = None,
 ) -> Part | None:
@@ -48,6 +63,9 @@ def player(
         times: Start and end of each frame in seconds, [frames, 2]; None where unknown. Frames are
             the network's, or windows that overlap.
         levels: Probability of each suggestion per frame, [frames, suggestions].
+        thresholds: From which probability a tag is suggested, drawn as a line; where unknown, none.
+        rejected: Tags that a person has removed: their rows are struck through.
+        compact: Let the rows stand beside the picture where there is room, for lists.
         selectable: Let the person select a part with two handles.
         selection: The part that the handles start with. With another one, or another sound under
             the same `key`, they start anew.
@@ -55,14 +73,17 @@ def player(
     Returns:
         The selected part; None for the whole sound.
     """
+    first, step = steps(times if levels is not None else None)
     data: dict[str, object] = {
         "audio": audio_url,
         "picture": picture_url,
         "title": title,
         "facts": facts,
         "seconds": seconds,
-        "axis": _axis(),
-        "rows": _rows(suggestions, times, levels, seconds),
+        "axis": frequency_axis(),
+        "steps": [first, step],
+        "rows": _rows(suggestions, levels, thresholds or {}, rejected),
+        "compact": compact,
     }
     if not selectable or seconds <= MIN_PART_S:
         _COMPONENT(key=key, data=(data,))
@@ -83,50 +104,18 @@ def checked_part(part: object, seconds: float) -> Part | None:
         return None
     if not all(type(time) in (int, float) for time in part):
         return None
-    first, second = float(part[0]), float(part[1])
+    first, second = part  # compared before they become floats: JSON's integers may be too large
     is_part = 0 <= first < second <= seconds and (first, second) != (0, seconds)
-    return (first, second) if is_part else None
+    return (float(first), float(second)) if is_part else None
 
 
-def levels_over_time(
-    arrays: Mapping[str, NDArray[np.generic]] | None,
-    vocabulary: Sequence[str],
-    suggestions: Sequence[Suggestion],
-) -> tuple[Floats, Floats] | tuple[None, None]:
-    """Return `times` and `levels` for `player`.
-
-    Args:
-        arrays: An analysis's arrays; None where there are none.
-        vocabulary: The tags of the columns of `activations`.
-        suggestions: The tags that are shown.
-
-    Returns:
-        (None, None) where the arrays do not fit: others may have written them.
-    """
-    if arrays is None or not {"times", "activations"} <= arrays.keys():
-        return None, None
-    columns = {tag: column for column, tag in enumerate(vocabulary)}
-    tags, activations = [suggestion.tag for suggestion in suggestions], arrays["activations"]
-    times = arrays["times"].astype(float)
-    count = len(times) if times.ndim == 2 else 0
-    if times.shape != (count, 2) or activations.shape != (count, len(columns)):
-        return None, None
-    if not set(tags) <= columns.keys():
-        return None, None
-    levels = activations[:, [columns[tag] for tag in tags]].astype(float)
-    if not (np.isfinite(times).all() and np.isfinite(levels).all()):
-        return None, None
-    return _joined(times, levels)
-
-
-def _joined(times: Floats, levels: Floats) -> tuple[Floats, Floats]:
-    """Return at most `MAX_STOPS` frames: neighbours of a long sound are joined by their maximum."""
-    if len(times) <= MAX_STOPS:
-        return times, levels
-    joined = -(-len(times) // MAX_STOPS)
-    starts = np.arange(0, len(times), joined)
-    ends = np.minimum(starts + joined, len(times)) - 1
-    return np.stack([times[starts, 0], times[ends, 1]], axis=1), np.maximum.reduceat(levels, starts)
+@lru_cache(maxsize=1)
+def frequency_axis() -> list[list[object]]:
+    """Return the labels of the frequency axis: [text, height as a share of the picture]."""
+    centres = band_centres_hz(COALA)
+    positions = np.interp(AXIS_HZ, centres, np.arange(len(centres)) / (len(centres) - 1))
+    texts = [f"{hz / 1000:g} kHz" if hz >= 1000 else f"{hz} Hz" for hz in AXIS_HZ]
+    return [[text, round(share, 3)] for text, share in zip(texts, positions.tolist(), strict=True)]
 
 
 def _selected(key: str, audio_url: str, start: Part | None, seconds: float) -> Part | None:
@@ -141,34 +130,25 @@ def _selected(key: str, audio_url: str, start: Part | None, seconds: float) -> P
 
 def _rows(
     suggestions: Sequence[Suggestion],
-    times: Floats | None,
     levels: Floats | None,
-    seconds: float,
-) -> list[dict[str, object]]:
+    thresholds: Mapping[str, float],
+    rejected: Collection[str],
+) -> list[list[object]]:
+    """Return [tag, probability, state, threshold, levels] for each suggestion."""
     return [
-        {
-            "tag": suggestion.tag,
-            "probability": suggestion.probability,
-            "above": suggestion.above_threshold,
-            "stops": _stops(times, None if levels is None else levels[:, column], seconds),
-        }
+        [
+            suggestion.tag,
+            round(suggestion.probability, 4),
+            _row_state(suggestion, rejected),
+            round(thresholds[suggestion.tag], 3) if suggestion.tag in thresholds else None,
+            "" if levels is None else levels_text(levels[:, column]),
+        ]
         for column, suggestion in enumerate(suggestions)
     ]
 
 
-def _stops(times: Floats | None, levels: Floats | None, seconds: float) -> list[list[float]]:
-    """Return [share of the sound, level] for each frame."""
-    if times is None or levels is None or seconds <= 0:
-        return []
-    positions = times.mean(axis=1) / seconds
-    pairs = zip(positions.tolist(), levels.tolist(), strict=True)
-    return [[round(share, 3), round(level, 2)] for share, level in pairs]
-
-
-@lru_cache(maxsize=1)
-def _axis() -> list[list[object]]:
-    """Return the labels of the frequency axis: [text, height as a share of the picture]."""
-    centres = band_centres_hz(COALA)
-    positions = np.interp(AXIS_HZ, centres, np.arange(len(centres)) / (len(centres) - 1))
-    texts = [f"{hz / 1000:g} kHz" if hz >= 1000 else f"{hz} Hz" for hz in AXIS_HZ]
-    return [[text, round(share, 3)] for text, share in zip(texts, positions.tolist(), strict=True)]
+def _row_state(suggestion: Suggestion, rejected: Collection[str]) -> str:
+    """Return how a row is drawn."""
+    if suggestion.tag in rejected:
+        return "rejected"
+    return "above" if suggestion.above_threshold else "below"

@@ -1,6 +1,6 @@
 """Tags as chips: vocabulary search, free entry, and a preview of what will be stored."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,12 +8,17 @@ import streamlit as st
 
 from app import state
 from app.components.register import register
+from app.state import Entry
 from app.text import plain
+from app.vocabulary import Entry as VocabularyEntry
+from app.vocabulary import vocabulary_url
 from core.events.types import Suggestion
 from core.tags import CleanTags, clean
 
 _COMPONENT = register(Path(__file__).parent)
 MAX_ADDED_TAGS = 50
+MAX_CHIPS = 1000
+"""Of what a browser sends; more is no edit."""
 
 
 @dataclass(frozen=True)
@@ -29,38 +34,61 @@ class Edit:
     changed: bool
 
 
+@dataclass(frozen=True)
+class _Unsaved:
+    """Chips that were changed: of which `version`, and what there was before."""
+
+    version: str
+    before: tuple[str, ...]
+    chips: tuple[str, ...]
+
+
+_unsaved = Entry[Mapping[str, _Unsaved]]("unsaved-chips", {})
+"""By the editor's key. Streamlit forgets what a component has sent once it is not on the page."""
+
+
 def tag_editor(
     key: str,
     tags: Sequence[str],
-    vocabulary: Iterable[str],
+    vocabulary: Iterable[VocabularyEntry],
     guesses: Sequence[Suggestion] = (),
     *,
     version: str = "",
     disabled: bool = False,
     begun: Sequence[str] | None = None,
+    title: str = "",
+    rejected: Collection[str] = (),
 ) -> Edit:
     """Show chips; typing searches the vocabulary, and anything else may be typed as well.
 
     Any number of chips is allowed, so adding a tag never drops another, and what was typed but not
-    confirmed counts when the field is left.
+    confirmed counts when the field is left. Unsaved chips are kept for the session.
 
     Args:
         key: Must belong to one sound.
         tags: Today's tags.
-        vocabulary: Tags that the search offers.
+        vocabulary: Tags that the search offers, as `vocabulary_url` takes them.
         guesses: Tags that are offered at a click.
         version: Stands for `tags`: with another version the chips start anew.
         disabled: Show the chips only.
         begun: Chips from an earlier page, to go on with where nobody has touched these.
+        title: The sound's, for names that differ from editor to editor.
+        rejected: Tags that are never offered; they can still be typed.
     """
-    chips = _chips(key, tags if begun is None else begun, version)
+    chips = _chips(key, tags, version, begun)
     data = {
         "version": version,
         "tags": list(tags),
         "current": list(chips),
-        "vocabulary": list(vocabulary),
-        "guesses": [[guess.tag, f"{guess.tag} {guess.probability:.0%}"] for guess in guesses],
+        "vocabulary": vocabulary_url(vocabulary),
+        "guesses": [
+            [guess.tag, f"{guess.probability:.0%}"]
+            for guess in guesses
+            if guess.tag not in rejected
+        ],
+        "rejected": sorted(rejected),
         "disabled": disabled,
+        "title": title,
     }
     _COMPONENT(
         key=key,
@@ -77,6 +105,20 @@ def edited_tags(key: str, tags: Sequence[str], version: str = "") -> tuple[str, 
     return _as_stored(_chips(key, tags, version), tags).tags
 
 
+def unsaved_editors() -> list[str]:
+    """Return the keys of the editors whose chips differ from what is stored, on any page."""
+    return [
+        key
+        for key, unsaved in _unsaved.get().items()
+        if set(_as_stored(unsaved.chips, unsaved.before).tags) != set(unsaved.before)
+    ]
+
+
+def forget_edits(key: str) -> None:
+    """Forget an editor's unsaved chips: they were saved, or given up."""
+    _unsaved.set({other: edit for other, edit in _unsaved.get().items() if other != key})
+
+
 def _as_stored(chips: Sequence[str], tags: Sequence[str]) -> CleanTags:
     """Clean what was added.
 
@@ -88,15 +130,40 @@ def _as_stored(chips: Sequence[str], tags: Sequence[str]) -> CleanTags:
     return CleanTags(tuple(dict.fromkeys([*kept, *added.tags])), added.dropped)
 
 
-def _chips(key: str, tags: Sequence[str], version: str) -> tuple[str, ...]:
-    """Return the chips that the browser has sent for this very version, else `tags`."""
-    edit = state.component_value(key, "edit")
+def _chips(
+    key: str, tags: Sequence[str], version: str, begun: Sequence[str] | None = None
+) -> tuple[str, ...]:
+    """Return the chips of this very version: sent by the browser, kept, `begun`, else `tags`."""
+    kept = _unsaved.get().get(key)
+    sent = _sent_chips(state.component_value(key, "edit"), version)
+    if sent is None and kept is not None and kept.version == version:
+        return kept.chips
+    chips = sent if sent is not None else tuple(tags if begun is None else begun)
+    _keep(key, _Unsaved(version, tuple(tags), chips) if sent not in (None, tuple(tags)) else None)
+    return chips
+
+
+def _keep(key: str, unsaved: _Unsaved | None) -> None:
+    """Keep unsaved chips, or forget what was kept."""
+    if unsaved is not None:
+        _unsaved.set({**_unsaved.get(), key: unsaved})
+    elif key in _unsaved.get():
+        forget_edits(key)
+
+
+def _sent_chips(edit: object, version: str) -> tuple[str, ...] | None:
+    """Return the chips that the browser has sent for this version; None for anything else."""
     if not isinstance(edit, dict) or edit.get("version") != version:
-        return tuple(tags)
+        return None
     chips = edit.get("tags")
-    if not isinstance(chips, list) or not all(isinstance(chip, str) for chip in chips):
-        return tuple(tags)
-    return tuple(chips)
+    if not isinstance(chips, list) or len(chips) > MAX_CHIPS:
+        return None
+    return tuple(chips) if all(map(_is_text, chips)) else None
+
+
+def _is_text(chip: object) -> bool:
+    """Return True for text that can be stored: half a surrogate pair cannot."""
+    return isinstance(chip, str) and not any("\ud800" <= letter <= "\udfff" for letter in chip)
 
 
 def _preview(chips: Sequence[str], stored: CleanTags) -> None:

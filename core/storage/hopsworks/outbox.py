@@ -11,7 +11,7 @@ import sqlalchemy as sql
 from sqlalchemy import Column, Connection, Integer, LargeBinary, Table, Text
 from sqlalchemy.dialects.sqlite import insert
 
-from core.events.store import batches
+from core.events.rows import batches
 from core.sqlite import Database
 
 _meta = sql.MetaData()

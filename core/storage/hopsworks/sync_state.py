@@ -13,7 +13,7 @@ import sqlalchemy as sql
 from sqlalchemy import Column, Connection, Float, Integer, Table, Text
 from sqlalchemy.dialects.sqlite import insert
 
-from core.events.store import batches
+from core.events.rows import batches
 from core.sqlite import Database
 
 _meta = sql.MetaData()

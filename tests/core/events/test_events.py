@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.events.errors import InvalidEvent
-from core.events.fold import fold, review, superseded_decisions, undo
+from core.events.fold import confirm, fold, save_changes, superseded_decisions, undo
 from core.events.formats import from_prototype_format, parse_lines, to_prototype_format
 from core.events.types import (
     Event,
@@ -72,14 +72,14 @@ def test_a_long_sound_has_every_tag_that_reaches_its_threshold():
 
 def test_adding_a_tag_to_an_untouched_sound_drops_none():
     first = prediction("dog", "bark", "animal", "street", "city")
-    event = review(fold([first]), [*fold([first]).tags, "howl"], "ada")
+    event = save_changes(fold([first]), [*fold([first]).tags, "howl"], "ada")
     assert event.payload.decisions == {"howl": "added"}
     assert fold([first, event]).tags == ("dog", "bark", "animal", "street", "city", "howl")
 
 
 def test_accepting_that_no_suggestion_fits_is_an_answer_and_can_be_undone():
     first = prediction(unsure=("dog", "cat"))
-    event = review(fold([first]), [], "ada", accept=True)
+    event = confirm(fold([first]), [], "ada")
     state = fold([first, event])
     assert state.reviewed
     assert state.tags == ()
@@ -89,18 +89,18 @@ def test_accepting_that_no_suggestion_fits_is_an_answer_and_can_be_undone():
 
 def test_changing_nothing_decides_nothing():
     state = fold([prediction("dog")])
-    assert review(state, state.tags, "ada") is None
+    assert save_changes(state, state.tags, "ada") is None
 
 
 def test_accepting_is_a_decision_about_each_tag():
     state = fold([prediction("dog", "bark")])
-    event = review(state, ["dog", "howl"], "ada", accept=True)
+    event = confirm(state, ["dog", "howl"], "ada")
     assert event.payload.decisions == {"bark": "removed", "howl": "added", "dog": "kept"}
 
 
 def test_an_undone_review_leaves_the_sound_as_it_was_before():
     first = prediction("dog", "cat")
-    change = review(fold([first]), ["dog", "howl"], "ada")
+    change = save_changes(fold([first]), ["dog", "howl"], "ada")
     back = undo(fold([first, change]), change.event_id, "ada")
     state = fold([first, change, back])
     assert state.tags == ("dog", "cat")
@@ -109,7 +109,7 @@ def test_an_undone_review_leaves_the_sound_as_it_was_before():
 
 def test_an_undo_can_itself_be_undone():
     first = prediction("dog")
-    change = review(fold([first]), ["howl"], "ada")
+    change = save_changes(fold([first]), ["howl"], "ada")
     back = undo(fold([first, change]), change.event_id, "ada")
     forth = undo(fold([first, change, back]), back.event_id, "bob")
     assert fold([first, change, back, forth]).tags == ("howl",)
@@ -240,7 +240,7 @@ def test_an_import_stands_until_a_person_decides_and_a_prediction_does_not_repla
     state = fold([imported, first])
     assert state.tags == ("wolf", "night")
     assert [suggestion.tag for suggestion in state.suggestions] == ["dog"]
-    change = review(state, ["wolf", "howl"], "ada")
+    change = save_changes(state, ["wolf", "howl"], "ada")
     assert fold([imported, first, change]).tags == ("wolf", "howl")
 
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import SecretStr
 
+from core.events.query import Count, Query
 from core.events.types import ModelRef, RolledOut, new_event
 from core.freesound.client import FreesoundClient
 from core.freesound.rate_limit import Budget, Limits
@@ -100,6 +101,7 @@ def test_a_range_of_ids_is_tagged_with_media_sidecar_and_a_record_of_the_run(
     assert (run.state, run.actor) == ("finished", AUTOMATIC)
     assert run.source == "Freesound, backfill --ids 2003 2008"
     assert workspace.runs.latest() == [run]
+    assert workspace.sounds.count(Query(run=run.run_id)) == Count(6)
     assert numbers(workspace) == [2003, 2004, 2005, 2006, 2007, 2008]
     for state in workspace.sounds.all():
         assert len(state.suggestions) == 5

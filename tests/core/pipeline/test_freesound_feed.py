@@ -8,7 +8,7 @@ import json
 import pytest
 from pydantic import SecretStr
 
-from core.events.sounds import Query
+from core.events.query import Query
 from core.freesound.client import FreesoundClient
 from core.freesound.errors import (
     BadPreview,
@@ -88,7 +88,7 @@ def numbers(workspace):
     """Freesound's numbers of the sounds on the first page of the monitor."""
     return [
         int(state.sound_id.removeprefix("freesound:"))
-        for state in workspace.sounds.page(Query(), 1, 50).sounds
+        for state in workspace.sounds.page(Query(), size=50).sounds
     ]
 
 

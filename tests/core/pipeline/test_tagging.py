@@ -12,8 +12,8 @@ import pytest
 import soundfile
 
 from core.audio.decode import decode
-from core.events.fold import review
-from core.events.sounds import Query
+from core.events.fold import confirm
+from core.events.query import Query
 from core.events.types import ModelRef
 from core.pipeline.new_sounds import NewSounds
 from core.pipeline.sources import FolderSource
@@ -36,7 +36,7 @@ def folder(tmp_path, examples):
 
 
 def ids(workspace):
-    return [state.sound_id for state in workspace.sounds.page(Query(), 1, 50).sounds]
+    return [state.sound_id for state in workspace.sounds.page(Query(), size=50).sounds]
 
 
 def test_new_sounds_are_tagged_with_media_sidecar_and_a_record_of_the_run(
@@ -46,6 +46,7 @@ def test_new_sounds_are_tagged_with_media_sidecar_and_a_record_of_the_run(
     assert (run.tagged, run.known, run.skipped) == (4, 0, ())
     assert (run.state, run.actor, run.source) == ("finished", "ada", "folder sounds")
     assert workspace.runs.latest() == [run]
+    assert sorted(workspace.sounds.ids(Query(run=run.run_id), limit=50)) == sorted(ids(workspace))
     for state in workspace.sounds.all():
         assert len(state.suggestions) == 5
         assert state.sound.seconds > 1
@@ -129,7 +130,7 @@ def test_a_new_model_version_tags_again_and_keeps_what_people_decided(folder, pr
     first = resolve_model(workspace).model
     tag_new_sounds(source, predictor, workspace, model=first)
     state = workspace.sounds.get(ids(workspace)[0])
-    workspace.events.append([review(state, ["howl"], "ada")])
+    workspace.events.append([confirm(state, ["howl"], "ada")])
     second = ModelRef(name=first.name, version=2, fingerprint="other")
     assert tag_new_sounds(source, predictor, workspace, model=second).tagged == 0
     assert tag_new_sounds(source, predictor, workspace, model=second, again=True).tagged == 4

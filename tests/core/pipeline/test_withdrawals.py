@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import SecretStr
 
-from core.events.sounds import Query
+from core.events.query import Query
 from core.events.types import Media, ModelRef, Predicted, Published, Sound, Suggestion, new_event
 from core.freesound.client import FreesoundClient
 from core.freesound.rate_limit import Budget, Limits
@@ -45,7 +45,7 @@ def client(freesound_server, tmp_path):
 def test_a_withdrawn_sound_leaves_every_view_its_media_go_and_its_history_stays(workspace):
     event = add(workspace, "freesound:1")
     assert withdraw(workspace, "freesound:1", "asked for", "Ada")
-    assert workspace.sounds.page(Query(), 1, 10).total == 0
+    assert workspace.sounds.page(Query(), size=10).total == 0
     assert all(workspace.media.path(name) is None for name in event.payload.media.names)
     assert workspace.sidecars.get("freesound:1", MODEL) is None
     history = workspace.events.of_sound("freesound:1")

@@ -1,6 +1,6 @@
 import threading
 
-from core.events.sounds import Query
+from core.events.query import Query
 from core.storage.background_sync import THREAD_NAME, BackgroundSync
 from core.storage.local import open_local_workspace
 from tests.helpers.events import predicted, reviewed
@@ -32,7 +32,7 @@ def test_hopsworks_away_at_the_start_and_in_the_middle_of_an_edit(server, shared
     ada = shared("ada")
     change = reviewed([first], ["howl"])
     with BackgroundSync(ada, interval_s=0.05):
-        page = ada.sounds.page(Query(), 1, 10)
+        page = ada.sounds.page(Query(), size=10)
         assert [state.sound_id for state in page.sounds] == ["freesound:1"]
         ada.events.append([change])
         assert ada.sounds.get("freesound:1").tags == ("howl",)

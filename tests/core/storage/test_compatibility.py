@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from core.events.formats import parse_lines, to_prototype_format
-from core.events.sounds import Query
+from core.events.query import Query
 from core.events.types import ModelRef, parse_event
 from core.model import bundle
 from core.storage.active_model import active_version, resolve_model
@@ -73,7 +73,9 @@ def test_the_states_of_all_sounds_are_what_they_were(folder):
     assert described(workspace.sounds.all()) == read_json("states.json")
     counts = workspace.sounds.counts()
     assert (counts.sounds, counts.reviewed) == (5, 2)
-    assert [state.sound_id for state in workspace.sounds.page(Query("reviewed"), 1, 10).sounds] == [
+    assert [
+        state.sound_id for state in workspace.sounds.page(Query("reviewed"), size=10).sounds
+    ] == [
         "freesound:104",
         "freesound:101",
     ]
@@ -95,7 +97,7 @@ def test_the_exported_prototype_file_is_what_it_was(folder):
 
 def test_media_sidecars_runs_files_and_the_model_are_still_known(folder):
     workspace = open_local_workspace(folder)
-    for state in workspace.sounds.page(Query(), 1, 10).sounds:
+    for state in workspace.sounds.page(Query(), size=10).sounds:
         for name in state.media.names:
             assert workspace.media.path(name) is not None
         if state.model is not None:
@@ -119,7 +121,7 @@ def test_the_database_gets_schema_versions_and_an_index_of_media_names(folder):
     open_local_workspace(folder)
     assert rows(folder, "events", *TABLES_OF_VERSION_1) == before
     versions = dict(rows(folder, "schema_versions")["schema_versions"])
-    assert versions == {"events": 2, "files": 1, "purges": 1, "runs": 1}
+    assert versions == {"events": 3, "files": 1, "purges": 1, "runs": 1}
     states = read_json("states.json")
     named = {
         (state[part], sound_id)
@@ -215,7 +217,7 @@ def test_a_new_machine_pulls_the_shared_log(old_server, tmp_path):
 def test_a_new_machine_gets_media_sidecars_and_the_model(old_server, tmp_path):
     workspace = open_shared(old_server, tmp_path / "new")
     workspace.sync.pull()
-    for state in workspace.sounds.page(Query(), 1, 10).sounds:
+    for state in workspace.sounds.page(Query(), size=10).sounds:
         for name in state.media.names:
             assert workspace.media.path(name) is not None
         if state.model is not None:

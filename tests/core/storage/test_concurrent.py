@@ -1,7 +1,7 @@
 import multiprocessing
 from collections import Counter
 
-from core.events.sounds import Query
+from core.events.query import Query
 from core.storage.local import open_local_workspace
 from tests.helpers.events import V1, V2, predicted, reviewed
 
@@ -58,9 +58,11 @@ def test_writers_at_the_same_time_lose_nothing(tmp_path):
     edits = [event for event in events if event.kind == "reviewed"]
     assert Counter(event.actor for event in edits) == dict.fromkeys(names, EDITS)
     assert sum(event.kind == "predicted" for event in events) == 2 * SOUNDS
-    sounds = workspace.sounds.page(Query(), 1, 10).sounds
+    sounds = workspace.sounds.page(Query(), size=10).sounds
     added = {tag for state in sounds for tag in state.tags} - {"dog", "cat"}
     assert added == {f"{name}-{number}" for name in names for number in range(EDITS)}
+    tags = Counter(tag for state in sounds for tag in state.tags)
+    assert dict(workspace.sounds.tag_counts()) == tags
 
 
 def test_processes_that_make_the_same_new_workspace_at_once_all_succeed(tmp_path):

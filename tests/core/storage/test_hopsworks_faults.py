@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from core.events.sounds import Query
+from core.events.query import Query
 from core.storage.hopsworks import segments
 from tests.helpers.events import V1, predicted, reviewed
 from tests.helpers.shared_workspace import (
@@ -176,7 +176,7 @@ def test_two_jobs_at_once_show_every_sound_once_and_alike(server, shared):
     check_that_readers_agree(readers)
     sounds = readers[0].sounds
     assert sorted(state.sound_id for state in sounds.all()) == sorted(ids)
-    assert sounds.counts().sounds == sounds.page(Query(), 1, 50).total == 20
+    assert sounds.counts().sounds == sounds.page(Query(), size=50).total == 20
     assert sounds.tag_counts() == [("bark", 20), ("dog", 20)]
     assert sounds.tagged(ids, V1) == set(ids)
     assert {state.tags for state in sounds.all()} == {("dog", "bark")}

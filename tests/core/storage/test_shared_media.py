@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.events.sounds import Query
+from core.events.query import Query
 from core.events.types import Media, Published, Withdrawn, new_event
 from core.storage.hopsworks import media
 from core.storage.hopsworks.client import Project
@@ -172,7 +172,7 @@ def test_media_of_a_withdrawn_sound_go_everywhere_also_those_still_waiting(serve
     withdraw(cron, 10)
     cron.sync.wait_until_synced()
     app.sync.pull()
-    assert app.sounds.page(Query(), 1, 10).total == 1
+    assert app.sounds.page(Query(), size=10).total == 1
     assert app.media.path(audio) is None
     assert app.sidecars.get("freesound:10", V1) is None
     assert in_shared_folder(server, audio[:64], "freesound-10.") == []

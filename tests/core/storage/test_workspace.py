@@ -8,7 +8,7 @@ import pytest
 
 from core.events.errors import ConflictingEvent
 from core.events.fold import undo
-from core.events.sounds import Query
+from core.events.query import Query
 from core.events.types import RolledOut, Withdrawn, new_event, parse_event
 from core.model import bundle
 from core.storage.active_model import active_version
@@ -18,11 +18,14 @@ from core.storage.local import open_local_workspace
 from core.storage.runs import Run
 from tests.helpers.events import V1, V2, predicted, reviewed
 
-DERIVED_TABLES = ("sounds", "sound_tags", "decisions", "predictions", "sound_media")
+DERIVED_TABLES = (
+    *("sounds", "sound_tags", "decisions", "predictions", "sound_media"),
+    *("positions", "columns", "tag_lists", "counters", "codes", "sound_text"),
+)
 
 
-def page_ids(workspace, query=None, number=1):
-    page = workspace.sounds.page(query or Query(), number, 10)
+def page_ids(workspace, query=None):
+    page = workspace.sounds.page(query or Query(), size=10)
     return [state.sound_id for state in page.sounds]
 
 
@@ -126,10 +129,14 @@ def test_the_latest_rollout_names_the_active_version(workspace):
 
 def test_pages_show_the_newest_arrival_first_and_leave_nothing_out(workspace):
     workspace.events.append(predicted(number) for number in range(1, 24))
-    shown = [sound_id for number in (1, 2, 3) for sound_id in page_ids(workspace, number=number)]
+    first = workspace.sounds.page(Query(), size=10)
+    second = workspace.sounds.page(Query(), cursor=first.next, size=10)
+    third = workspace.sounds.page(Query(), cursor=second.next, size=10)
+    shown = [state.sound_id for page in (first, second, third) for state in page.sounds]
     assert shown == [f"freesound:{number}" for number in range(23, 0, -1)]
-    assert workspace.sounds.page(Query(), 1, 10).total == 23
-    assert page_ids(workspace, number=9) == []
+    assert first.total == third.total == 23
+    assert (first.previous, third.next) == (None, None)
+    assert workspace.sounds.page(Query(), cursor="9", size=10) == first
 
 
 def test_a_review_does_not_move_a_sound_in_the_list(workspace):
@@ -168,7 +175,7 @@ def test_a_withdrawn_sound_leaves_every_view_but_keeps_its_history(workspace):
     first = predicted(1, "dog")
     gone = new_event(Withdrawn(reason="gone"), "freesound:1", "ada", base=first)
     workspace.events.append([first, reviewed([first], ["howl"]), gone])
-    assert workspace.sounds.page(Query(), 1, 10).total == 0
+    assert workspace.sounds.page(Query(), size=10).total == 0
     assert workspace.sounds.counts().sounds == 0
     assert workspace.sounds.tag_counts() == []
     assert workspace.sounds.added_tags() == []

@@ -1,0 +1,179 @@
+"""One edit of all sounds that match the filters: stopped at will, undone as a whole."""
+
+import logging
+from typing import Literal, cast
+
+import streamlit as st
+
+from app import auth, services, state
+from app.text import plain, plural
+from app.views.errors import log_error
+from app.views.view import View
+from core.curation.bulk import (
+    MAX_SOUNDS,
+    BulkAction,
+    BulkPlan,
+    BulkResult,
+    apply_bulk,
+    plan_bulk,
+    undo_batch,
+)
+from core.errors import EarmarkError
+from core.tags import clean
+
+logger = logging.getLogger(__name__)
+
+Kind = Literal["confirm", "add", "remove", "replace"]
+KINDS: dict[Kind, str] = {
+    "confirm": "Confirm tags",
+    "add": "Add tags",
+    "remove": "Remove tags",
+    "replace": "Replace a tag",
+}
+NAME_FIRST = (
+    "Save one sound first: you are then asked what name your corrections are recorded under."
+)
+
+
+def reset() -> None:
+    """Forget an earlier edit: what it wrote stays."""
+    for entry in (state.bulk_plan, state.bulk_result, state.bulk_undone, state.bulk_problem):
+        entry.pop()
+
+
+@st.dialog("Edit many at once", width="medium", icon=":material/checklist:", on_dismiss="rerun")
+def bulk_dialog(view: View) -> None:
+    """Draw the form; while an edit runs its progress; afterwards its outcome and the undo."""
+    viewer = auth.viewer()
+    if not viewer.edit.allowed or not viewer.actor:
+        st.info(plain(viewer.edit.reason) or NAME_FIRST)
+    elif state.bulk_plan.get() is None:
+        _form(view)
+    else:
+        _outcome(cast(BulkPlan, state.bulk_plan.get()))
+    if problem := state.bulk_problem.get():
+        st.error(plain(problem), icon=":material/error:")
+
+
+def _form(view: View) -> None:
+    """Draw what can be done with how many sounds."""
+    count = services.workspace().sounds.count(view.query)
+    number = f"{count.number:,}" if count.exact else f"more than {count.number:,}"
+    st.markdown(f"**{number} sounds** match the filters.")
+    if count.number > MAX_SOUNDS:
+        st.warning(f"At most {MAX_SOUNDS} can be changed at once. Please narrow the filters.")
+        return
+    kind: Kind = (
+        st.segmented_control(
+            "Action",
+            list(KINDS),
+            default="confirm",
+            required=True,
+            format_func=KINDS.__getitem__,
+            key=state.bulk_field("kind").key,
+        )
+        or "confirm"
+    )
+    action = _action(kind)
+    label = f"{KINDS[kind]} of {plural(count.number, 'sound')}"
+    if kind in ("add", "replace"):
+        label = f"{KINDS[kind]} in {plural(count.number, 'sound')}"
+    if st.button(label, key="bulk-apply", type="primary", disabled=not count.number):
+        _plan(view, action)
+        _run()
+
+
+def _action(kind: Kind) -> BulkAction:
+    """Draw the fields of an action, and return it."""
+    if kind == "confirm":
+        st.caption("Every tag that these sounds have now is confirmed.")
+        return BulkAction(kind)
+    if kind == "replace":
+        with st.container(horizontal=True):
+            old = st.text_input("Tag", key=state.bulk_field("old").key)
+            new = st.text_input("Replace it by", key=state.bulk_field("new").key)
+        tags = clean([str(new)]).tags
+        return BulkAction(kind, (str(old).strip(),), tags[0] if tags else "")
+    typed = st.text_input("Tags", key=state.bulk_field("tags").key, placeholder="rain, thunder")
+    tags = clean([str(typed)]).tags
+    if tags:
+        st.caption(f"Tags: {plain(' · '.join(tags))}")
+    return BulkAction(kind, tags)
+
+
+def _plan(view: View, action: BulkAction) -> None:
+    """Choose the sounds; from here on a further sound that matches is not among them."""
+    reset()
+    try:
+        state.bulk_plan.set(plan_bulk(services.workspace(), view.query, action, view.order))
+    except EarmarkError as error:
+        log_error(error)
+        state.bulk_problem.set(str(error))
+
+
+def _run() -> None:
+    """Make the edit. Any press meanwhile stops it between two chunks; what is written stays."""
+    plan, actor = state.bulk_plan.get(), auth.viewer().actor
+    if plan is None or not auth.viewer().edit.allowed:
+        return
+    bar = st.progress(0.0, text=f"0 of {plural(len(plan.sound_ids), 'sound')}")
+    st.button("Stop", key="bulk-stop", icon=":material/stop:")
+
+    def show(done: int, total: int) -> None:
+        state.bulk_done.set((done, total))
+        bar.progress(done / max(1, total), text=f"{done:,} of {plural(total, 'sound')}")
+
+    state.bulk_done.set((0, len(plan.sound_ids)))
+    try:
+        result = apply_bulk(services.workspace(), services.curation().reviews, plan, actor, show)
+    except EarmarkError as error:
+        log_error(error)
+        state.bulk_problem.set(str(error))
+    else:
+        state.bulk_result.set(result)
+    st.rerun(scope="fragment")
+
+
+def _outcome(plan: BulkPlan) -> None:
+    """Draw what an edit has done, and what can be done about it."""
+    undone, result = state.bulk_undone.get(), state.bulk_result.get()
+    if undone:
+        st.success(f"Undone in {plural(undone.changed, 'sound')}.", icon=":material/undo:")
+    elif result:
+        st.success(_result_text(result), icon=":material/check_circle:")
+    else:
+        done, total = state.bulk_done.get()
+        st.warning(f"Stopped after {done:,} of {plural(total, 'sound')}.")
+    with st.container(horizontal=True):
+        if not undone and not result and st.button("Continue", key="bulk-continue", type="primary"):
+            state.bulk_problem.pop()
+            _run()
+        if not undone:
+            st.button(
+                "Undo all",
+                key="bulk-undo",
+                icon=":material/undo:",
+                on_click=_undo,
+                args=(plan.batch,),
+            )
+        if st.button("Close", key="bulk-close", on_click=reset):
+            st.rerun()
+
+
+def _result_text(result: BulkResult) -> str:
+    text = f"Saved: {plural(result.changed, 'sound')} changed"
+    return f"{text}, {result.unchanged:,} left as they were." if result.unchanged else f"{text}."
+
+
+def _undo(batch: str) -> None:
+    """Take the whole edit back."""
+    viewer = auth.viewer()
+    if not viewer.edit.allowed or not viewer.actor:
+        logger.warning("refusal action=bulk-undo actor=%s", viewer.actor)
+        return
+    try:
+        result = undo_batch(services.workspace(), services.curation().reviews, batch, viewer.actor)
+        state.bulk_undone.set(result)
+    except EarmarkError as error:
+        log_error(error)
+        state.bulk_problem.set(str(error))

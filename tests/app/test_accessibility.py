@@ -1,0 +1,117 @@
+"""Every page under axe: nothing serious or moderate, in light and dark, signed in and not."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from tests.helpers import app_browser
+from tests.helpers.app_browser import card, choose, sign_in_at_freesound
+from tests.helpers.app_server import Server
+from tests.servers.team import team
+
+pytestmark = pytest.mark.browser
+PAGES = (
+    ("/", "Monitor"),
+    ("/?mode=review", "Monitor"),
+    ("/try", "Try your sound"),
+    ("/many", "Batch"),
+    ("/metrics", "Model metrics"),
+)
+SEVERE = ("moderate", "serious", "critical")
+
+
+def findings(page) -> list[str]:
+    """What axe objects to: one line for each rule and element."""
+    violations = Axe().run(page).response["violations"]
+    return [
+        f"{violation['id']} ({violation['impact']}): {node['target']} {node['html'][:200]}"
+        for violation in violations
+        if violation["impact"] in SEVERE
+        for node in violation["nodes"]
+    ]
+
+
+def opened(context, address, title):
+    """A page that has drawn everything."""
+    page = context.new_page()
+    page.set_default_timeout(app_browser.TIMEOUT_MS)
+    page.goto(address)
+    expect(page.get_by_role("heading", name=title, level=1)).to_be_visible()
+    expect(page.locator("[data-testid=stStatusWidget]")).to_have_count(0)
+    page.wait_for_load_state("networkidle")
+    return page
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_has_a_serious_or_moderate_finding(chromium, server, scheme):
+    context = chromium.new_context(
+        viewport={"width": 1440, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+    )
+    problems = []
+    for path, title in PAGES:
+        page = opened(context, server.url + path, title)
+        if "mode" not in path and title == "Monitor":
+            expect(card(page).locator(".title")).not_to_be_empty()
+        problems += [f"{path}: {finding}" for finding in findings(page)]
+        page.close()
+    context.close()
+    assert problems == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_dialogs_have_no_serious_or_moderate_finding(chromium, server, scheme):
+    context = chromium.new_context(
+        viewport={"width": 1440, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+    )
+    page = opened(context, server.url, "Monitor")
+    problems = []
+    for entry in ("History", "Withdraw"):
+        choose(page, entry)
+        expect(page.get_by_role("dialog")).to_be_visible()
+        problems += [f"{entry}: {finding}" for finding in findings(page)]
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+    context.close()
+    assert problems == []
+
+
+def test_buttons_of_the_cards_have_different_names_and_say_what_they_show(page):
+    expect(card(page).get_by_role("button", name="Confirm: ")).to_be_visible()
+    names = page.locator(".st-key-cards button:visible").evaluate_all(
+        """buttons => buttons.map(button => [
+            button.getAttribute("aria-label") || button.innerText, button.innerText.trim()])"""
+    )
+    assert len({name for name, _ in names}) == len(names)
+
+
+def test_a_save_is_announced(page):
+    region = page.locator("#earmark-live")
+    expect(region).to_have_attribute("aria-live", "polite")
+    app_browser.press(page, "confirm")
+    expect(region).to_contain_text("Saved")
+
+
+@pytest.fixture
+def shared_server(tmp_path):
+    """A server where people sign in, on a workspace that they share."""
+    server = Server(tmp_path / "machine", start=False)
+    with team(f"{server.url}/auth/freesound/callback") as (_, _, settings):
+        settings["EARMARK_FREESOUND_REQUESTS_FILE"] = str(tmp_path / "requests.sqlite")
+        server.configure(**settings)
+        server.start()
+        yield server
+        server.stop()
+
+
+def test_pages_of_visitors_and_of_people_who_signed_in_have_no_finding(chromium, shared_server):
+    problems = []
+    context = chromium.new_context(viewport={"width": 1440, "height": 900})
+    page = opened(context, shared_server.url, "Monitor")
+    problems += [f"visitor: {finding}" for finding in findings(page)]
+    page.get_by_role("button", name="Sign in with Freesound").click()
+    sign_in_at_freesound(page)
+    for path, title in (("/", "Monitor"), ("/try", "Try your sound"), ("/uploads", "Your uploads")):
+        page = opened(context, shared_server.url + path, title)
+        problems += [f"{path}: {finding}" for finding in findings(page)]
+    context.close()
+    assert problems == []
