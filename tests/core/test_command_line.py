@@ -101,7 +101,7 @@ def test_a_file_whose_name_is_not_utf_8_is_tagged(process, examples, tmp_path):
     path.write_bytes((examples / "sneeze.ogg").read_bytes())
     result = process("core", "tag", "--csv", path, PYTHONIOENCODING="utf-8:strict")
     assert result.returncode == 0, result.stderr
-    assert "caf\\udce9.ogg,3.50,1,human," in result.stdout
+    assert "caf\\udce9.ogg,3.50,1," in result.stdout
 
 
 def test_without_a_workspace_tag_uses_the_default_model_and_makes_none(earmark, tmp_path):
