@@ -20,6 +20,9 @@ CLIPS = ROOT.parent / "shared" / "data" / "freesound-mini"
 PRETRAINED = ROOT.parent / "shared" / "models" / "mn04_as_mAP_432.pt"
 SLOW_FILES = (
     "tests/app/test_browser.py",
+    "tests/app/test_desk.py",
+    "tests/app/test_monitor_browser.py",
+    "tests/app/test_accessibility.py",
     "tests/app/test_browser_publish.py",
     "tests/core/storage/test_hopsworks_faults.py",
     "tests/app/test_markup.py",
