@@ -51,7 +51,7 @@ addEventListener("keydown", event => {
 }, true)
 """
 """Runs in the page before its own scripts: notes the milliseconds from a press that goes on to the
-next sound until that one can be heard."""
+next sound until that one plays."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,13 @@ def main(limit: int) -> None:
         for name, path, review in WAYS:
             workspace = Path(folder) / name.split(",")[0].replace(" ", "-")
             shutil.copytree(original, workspace)
-            efforts, heard = _run(workspace, path, review, truth)
+            efforts, latencies = _run(workspace, path, review, truth)
             rows.append(
-                (name, *_summary(efforts), f"{statistics.median(heard):.0f}" if heard else "")
+                (
+                    name,
+                    *_summary(efforts),
+                    f"{statistics.median(latencies):.0f}" if latencies else "",
+                )
             )
             _check(workspace, truth)
     title = f"A scripted curator reviews {limit} sounds; medians, and the slowest tenth"
@@ -121,7 +125,7 @@ def _run(
     """Review every sound of a workspace, the newest first.
 
     Returns:
-        The work on each sound, and the milliseconds from each Enter until the next sound is heard.
+        The work on each sound, and the milliseconds from each Enter until the next sound plays.
     """
     from playwright.sync_api import sync_playwright
 
@@ -146,9 +150,9 @@ def _run(
             keys, clicks = review(page, sound, truth[sound.sound_id])
             efforts.append(Effort(keys, clicks, time.perf_counter() - started))
         _wait_until_saved(page)
-        heard = [float(milliseconds) for milliseconds in page.evaluate("window.presses")]
+        latencies = [float(milliseconds) for milliseconds in page.evaluate("window.presses")]
         browser.close()
-    return efforts, heard
+    return efforts, latencies
 
 
 def _wait_until_saved(page: "Page") -> None:
@@ -189,7 +193,7 @@ def _review_in_list(page: "Page", sound: SoundState, tags: Sequence[str]) -> tup
             guess.first.click()
             clicks += 1
             continue
-        card.get_by_role("combobox").click()
+        card.get_by_role("combobox", name="Tags of ").click()
         page.keyboard.type(f"{tag},")
         clicks, keys = clicks + 1, keys + len(tag) + 1
     page.locator(f".st-key-confirm-{key} button:visible").click()

@@ -29,19 +29,19 @@ def test_an_edit_is_saved_survives_reload_and_restart_and_can_be_undone(
 ):
     state = sounds(own_workspace)[0]
     expect(chips(page)).to_have_text(list(state.tags))
-    entry(page).fill("Field Recording")
+    entry(page).fill("Boiling Kettle")
     entry(page).press("Enter")
-    expect(card(page).get_by_text("Will be stored as")).to_contain_text("field-recording")
+    expect(card(page).get_by_text("Will be stored as")).to_contain_text("boiling-kettle")
     press(page, "save")
-    expect(note(page)).to_contain_text("added field-recording")
-    expect(chips(page)).to_have_text([*state.tags, "field-recording"])
+    expect(note(page)).to_contain_text("added boiling-kettle")
+    expect(chips(page)).to_have_text([*state.tags, "boiling-kettle"])
 
     page.reload()
-    expect(chips(page)).to_have_text([*state.tags, "field-recording"])
+    expect(chips(page)).to_have_text([*state.tags, "boiling-kettle"])
     server.stop()
     server.start()
     page.goto(server.url)
-    expect(chips(page)).to_have_text([*state.tags, "field-recording"])
+    expect(chips(page)).to_have_text([*state.tags, "boiling-kettle"])
 
     press(page, "undo")
     expect(chips(page)).to_have_text(list(state.tags))
@@ -60,7 +60,8 @@ def test_text_that_was_typed_but_not_confirmed_is_saved_too(page, own_workspace)
 def test_chips_can_be_worked_by_keyboard_and_vocabulary_is_offered(page, own_workspace):
     before = list(sounds(own_workspace)[0].tags)
     entry(page).press_sequentially("hel")
-    expect(card(page).get_by_role("option", selected=True)).to_contain_text("helicopter")
+    highlighted = card(page).locator(".option[aria-selected=true]")
+    expect(highlighted).to_contain_text("helicopter")
     entry(page).press("Enter")
     expect(chips(page)).to_have_text([*before, "helicopter"])
     entry(page).press("Backspace")
@@ -107,10 +108,8 @@ def test_a_sound_plays_with_a_moving_playhead_and_only_one_at_a_time(page):
     expect(card(page).get_by_role("button", name=re.compile("^Pause "))).to_be_visible()
     card(page, 1).get_by_role("button", name=re.compile("^Play ")).click()
     page.wait_for_function("audio => audio.paused", arg=audio.element_handle())
-    assert (
-        card(page).locator("img").evaluate("picture => picture.complete && picture.naturalHeight")
-        == 96
-    )
+    picture = card(page).locator("img")
+    assert picture.evaluate("picture => picture.complete && picture.naturalHeight") > 0
 
 
 def test_the_spectrogram_can_be_clicked_and_stepped_through(page):
@@ -181,7 +180,7 @@ def test_a_view_can_be_shared_by_its_address(page, server):
 def test_an_uploaded_clip_is_played_drawn_and_tagged(page, server, examples, own_workspace):
     page.goto(f"{server.url}/try")
     page.locator("input[type=file]").set_input_files(examples / "rain-on-leaves.ogg")
-    expect(page.locator(".chip b").first).to_have_text("rain")
+    expect(page.locator(".chip b").filter(has_text="rain")).to_be_visible()
     expect(page.locator(".player .title")).to_have_text("rain-on-leaves.ogg")
     page.get_by_role("button", name=re.compile("^Play ")).click()
     audio = page.locator(".player audio").element_handle()
@@ -189,7 +188,8 @@ def test_an_uploaded_clip_is_played_drawn_and_tagged(page, server, examples, own
     with page.expect_download() as download:
         page.get_by_role("button", name="Download JSON").click()
     taken = json.loads(Path(download.value.path()).read_text("utf-8"))
-    assert (taken["file"], taken["tags"][0]) == ("rain-on-leaves.ogg", "rain")
+    assert taken["file"] == "rain-on-leaves.ogg"
+    assert "rain" in taken["tags"]
     assert taken["model"] == str(sounds(own_workspace)[0].model)
     assert len(taken["suggestions"]) == 5
     assert page.watcher.foreign == []

@@ -9,6 +9,7 @@ from core.freesound.client import FreesoundClient
 from core.freesound.rate_limit import Budget, Limits
 from core.publishing.upload import Publisher
 from core.storage.local import open_local_workspace
+from tests.helpers.app_browser import choose
 from tests.helpers.app_server import Server
 from tests.helpers.publishing import ANALYSIS, Uploader, noise_wav, upload_form
 from tests.servers.freesound.person import consent
@@ -116,7 +117,7 @@ def test_names_titles_descriptions_and_files_are_text_on_every_page(
     page.goto(server.url)
     card = page.locator("[class*='st-key-sound-']").first
     expect(card.locator(".title")).to_have_text(TITLE)
-    card.get_by_text("History").click()
+    choose(page, "History")
     reads(page, NAME, f"Reviewed by {NAME}")
 
     page.goto(f"{server.url}/uploads")

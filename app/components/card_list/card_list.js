@@ -6,8 +6,10 @@ let observed = null
 
 const observer = new MutationObserver(changes => {
   nameButtons()
-  for (const { target } of changes) {
-    const note = target.nodeType === Node.ELEMENT_NODE && target.closest(NOTE)
+  for (const { target, addedNodes } of changes) {
+    const inside = (target.nodeType === Node.ELEMENT_NODE ? target : target.parentElement)?.closest(NOTE)
+    const added = [...addedNodes].find(node => node.nodeType === Node.ELEMENT_NODE && (node.matches(NOTE) || node.querySelector(NOTE)))
+    const note = inside ?? (added?.matches(NOTE) ? added : added?.querySelector(NOTE))
     if (note) announce(note.innerText)
   }
 })
