@@ -95,10 +95,10 @@ def _medium(name: str, find: Callable[[str], Path | None], cache: str) -> Respon
 
 
 def _asset(request: Request) -> Response:
-    found = asset(request.path_params["version"], request.path_params["path"])
-    if found is None:
+    content = asset(request.path_params["version"], request.path_params["path"])
+    if content is None:
         raise HTTPException(404)
-    return _content(*found)
+    return _content(*content)
 
 
 def _vocabulary(request: Request) -> Response:

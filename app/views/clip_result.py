@@ -1,17 +1,18 @@
 """An analysed clip on the try page: player, tags and download."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import streamlit as st
 
-from app import state
+from app import services, state
 from app.clips import Part, TriedClip
 from app.components.player import checked_part, levels_over_time, player
 from app.components.tag_editor import Edit, tag_editor
 from app.predictor import ActivePredictor
 from app.routes import temporary_media_url
 from app.text import plain, plural
+from core.model.bundle import Bundle
 from core.tags import MAX_TAGS, MIN_TAGS
 
 
@@ -32,16 +33,14 @@ def clip_result(
     with st.container(border=True):
         left_column, right_column = st.columns([3, 2], gap="medium")
         with left_column:
-            part = _player(clip, name, draft.get("part"), active.predictor.vocabulary)
+            part = _player(clip, name, draft.get("part"), active.predictor.bundle)
         with right_column:
             return _tags(clip, name, draft.get("tags"), active), part
 
 
-def _player(
-    clip: TriedClip, name: str, drafted_part: object, vocabulary: Sequence[str]
-) -> Part | None:
+def _player(clip: TriedClip, name: str, drafted_part: object, bundle: Bundle) -> Part | None:
     seconds = clip.analysis.sound.seconds
-    times, levels = levels_over_time(clip.analysis.arrays, vocabulary, clip.suggestions)
+    times, levels = levels_over_time(clip.analysis.arrays, bundle.vocabulary, clip.suggestions)
     part = player(
         key=state.clip_player_key(clip.key),
         audio_url=temporary_media_url(clip.audio),
@@ -52,6 +51,7 @@ def _player(
         suggestions=clip.suggestions,
         times=times,
         levels=levels,
+        thresholds=services.thresholds_by_tag(bundle),
         selectable=True,
         selection=checked_part(drafted_part, seconds),
     )

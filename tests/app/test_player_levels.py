@@ -47,7 +47,7 @@ def test_an_event_is_drawn_where_it_is(spans, seconds):
 
 
 def test_what_the_default_model_predicts_can_be_drawn(predictor, examples):
-    prediction = predictor.predict(decode(examples / "siren.ogg"))
+    prediction = predictor.predict(decode(examples / "siren.ogg", rate=predictor.rate))
     siren = (Suggestion(tag="siren", probability=0.9, above_threshold=True),)
     arrays = {"times": prediction.times, "activations": prediction.activations}
 

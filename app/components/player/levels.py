@@ -74,5 +74,5 @@ def levels_text(levels: Floats) -> str:
     """Write one tag's levels, a character each; `(12)A` stands for twelve of A."""
     places = np.clip(levels, 0, 1) * (len(ALPHABET) - 1)
     text = "".join(ALPHABET[place] for place in places.round().astype(int).tolist())
-    repeated = re.compile(rf"(.)\1{{{MIN_RUN},}}")
-    return repeated.sub(lambda run: f"({len(run[0])}){run[1]}", text)
+    run_of_one = re.compile(rf"(.)\1{{{MIN_RUN},}}")
+    return run_of_one.sub(lambda run: f"({len(run[0])}){run[1]}", text)

@@ -328,7 +328,7 @@ from core.audio.decode import decode
 from core.model.predictor import Predictor
 
 predictor = Predictor.from_folder()
-prediction = predictor.predict(decode(sys.argv[1], rate=predictor.rate))
+prediction = predictor.predict(decode(sys.argv[1], rate=predictor.rate, import_little=True))
 assert len(prediction.top) == 5
 print(sorted({"librosa", "numba", "av", "streamlit", "sklearn", "matplotlib"} & set(sys.modules)))
 """
