@@ -73,8 +73,9 @@ def score(tagger: Tagger, material: FineTuningData) -> BundleMetrics:
     probabilities = tagger.own.probabilities(logits[validation])
     thresholds = _precise_thresholds(probabilities, sounds.targets[validation], space)
     metrics["per_tag"] = {tag: metrics["per_tag"].get(tag, NOT_SCORED) for tag in space.tags}
-    other_data = {"data": f"another data set: {PROTOTYPE_BASELINE['data']}"}
-    return metrics | {"baseline": PROTOTYPE_BASELINE | other_data, "thresholds": thresholds}
+    baseline = dict(PROTOTYPE_BASELINE)
+    baseline["data"] = f"another data set: {baseline['data']}"
+    return metrics | {"baseline": baseline, "thresholds": thresholds}
 
 
 def assembled(body: AudioSetNetwork, head: TagHead, space: TagSpace) -> EfficientAT:
