@@ -1,10 +1,7 @@
 """Tags of long recordings: collages of held-back real clips, whose tags are known."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +9,11 @@ from numpy.typing import NDArray
 from benchmarks import harness
 from core.audio.decode import decode
 from core.audio.types import AudioFacts, Recording
-from core.files import write_atomic
 from core.model.pooling import pool, pool_recording
 from core.model.predictor import Predictor
 from training.datasets.clips import Clip, multi_hot, read_clips
 from training.datasets.types import trained_facts
+from training.tables import write_table
 
 RESULTS = harness.ROOT / "docs" / "results" / "collages.csv"
 COLLAGES_OF_CLIPS = {1: 100, 2: 50, 5: 30, 20: 16, 100: 4}
@@ -111,14 +108,7 @@ def main() -> None:
     clips = held_back_clips(predictor)
     rows = [row(predictor, clips, *size_and_count) for size_and_count in COLLAGES_OF_CLIPS.items()]
     harness.print_table(f"collages of {len(clips)} held-back clips", COLUMNS, rows)
-    write_table(RESULTS, COLUMNS, rows)
-
-
-def write_table(path: Path, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    """Write a table as CSV, for the model card."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
-    write_atomic(path, text.getvalue().encode())
+    write_table(RESULTS, [COLUMNS, *rows])
 
 
 if __name__ == "__main__":

@@ -7,10 +7,12 @@ import soxr
 from numpy.typing import NDArray
 
 from benchmarks import harness
-from benchmarks.collages import Count, held_back_clips, scored_tags, sound, write_table
+from benchmarks.collages import Count, held_back_clips, scored_tags, sound
 from core.audio.decode import decode
 from core.model.predictor import Predictor
 from training.datasets.clips import Clip, multi_hot
+from training.fine_tuning.data import clipped
+from training.tables import write_table
 
 RESULTS = harness.ROOT / "docs" / "results" / "conditions.csv"
 STEPS_OF_16_BITS = 32_767
@@ -31,15 +33,15 @@ def softer(samples: Samples, rate: int) -> Samples:
     return np.asarray(np.round(samples * 0.01 * STEPS_OF_16_BITS) / STEPS_OF_16_BITS, np.float32)
 
 
-def clipped(samples: Samples, rate: int) -> Samples:
+def louder(samples: Samples, rate: int) -> Samples:
     """Return a sound at +20 dB, without what is above full scale."""
-    return (samples * np.float32(10)).clip(-1, 1)
+    return clipped(samples)
 
 
 def clipped_from_full_scale(samples: Samples, rate: int) -> Samples:
     """Return the same of a sound whose loudest sample was at full scale before."""
     loudest = max(float(np.abs(samples).max(initial=0)), 1e-6)
-    return (samples * np.float32(10 / loudest)).clip(-1, 1)
+    return clipped(samples / np.float32(loudest))
 
 
 def band_limited(samples: Samples, rate: int) -> Samples:
@@ -65,7 +67,7 @@ def looped(samples: Samples, rate: int) -> Samples:
 CONDITIONS: dict[str, Change] = {
     "as recorded": unchanged,
     "-40 dB, 16 bits": softer,
-    "+20 dB, clipped": clipped,
+    "+20 dB, clipped": louder,
     "+20 dB from full scale, clipped": clipped_from_full_scale,
     "nothing above 8 kHz": band_limited,
     "loudest second": loudest_second,
@@ -108,7 +110,7 @@ def main() -> None:
     predictor = Predictor.from_folder()
     table = rows(predictor, held_back_clips(predictor))
     harness.print_table("held-back clips after changes", COLUMNS, table)
-    write_table(RESULTS, COLUMNS, table)
+    write_table(RESULTS, [COLUMNS, *table])
 
 
 if __name__ == "__main__":

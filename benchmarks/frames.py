@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import harness
-from benchmarks.collages import held_back_clips, sound, write_table
+from benchmarks.collages import held_back_clips, sound
 from benchmarks.conditions import loudest_second
 from core.audio.decode import decode
 from core.model.metrics import roc_auc_and_average_precision
 from core.model.predictor import Predictor
 from training.datasets.clips import Clip
+from training.tables import write_table
 
 RESULTS = harness.ROOT / "docs" / "results" / "frames.csv"
 MIXES = 120
@@ -128,7 +129,7 @@ def main(folders: Sequence[str] = ()) -> None:
     others = [Predictor.from_folder(Path(folder)) for folder in folders]
     table = [row(model, clips) for model in (predictor, *others)]
     harness.print_table(f"{MIXES} sounds in other backgrounds", COLUMNS, table)
-    write_table(RESULTS, COLUMNS, table)
+    write_table(RESULTS, [COLUMNS, *table])
 
 
 if __name__ == "__main__":

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks import harness
-from benchmarks.collages import Count, held_back_clips, scored_tags, sound, write_table
+from benchmarks.collages import Count, held_back_clips, scored_tags, sound
 from core.audio.decode import decode
 from core.model.front_end import network_frames
 from core.model.predictor import Predictor
 from training.datasets.clips import Clip, multi_hot
+from training.tables import write_table
 
 RESULTS = harness.ROOT / "docs" / "results" / "levels.csv"
 LEVELS_DB = range(-40, 41, 10)
@@ -45,7 +46,7 @@ def main() -> None:
     drawn = clips[:: len(clips) // CLIPS][:CLIPS]
     table = rows(predictor, drawn)
     harness.print_table(f"levels: {len(drawn)} held-back clips", COLUMNS, table)
-    write_table(RESULTS, COLUMNS, table)
+    write_table(RESULTS, [COLUMNS, *table])
 
 
 if __name__ == "__main__":

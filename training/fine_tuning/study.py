@@ -4,8 +4,6 @@ Each table is trained for by itself and written as CSV for the model card. A tab
 already is left, so that a study that was interrupted goes on.
 """
 
-import csv
-import io
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -16,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
-from core.files import write_atomic
 from core.model import metrics
 from core.model.efficientat import AudioSetNetwork
 from training.datasets.clips import Clip
@@ -25,6 +22,7 @@ from training.fine_tuning.material import FineTuningData, Source, load_data
 from training.fine_tuning.tagger import Tagger, train_network, train_tagger
 from training.fine_tuning.unknown_sounds import UnknownSounds, leave_sources_out
 from training.pretrained import load_pretrained
+from training.tables import write_table
 
 logger = logging.getLogger(__name__)
 
@@ -61,16 +59,9 @@ def study(source: Source, out: Path) -> list[Path]:
         path = out / name
         if not path.exists():
             write_table(path, list(rows()))
+            logger.info("table written path=%s", path)
             written.append(path)
     return written
-
-
-def write_table(path: Path, rows: Sequence[Row]) -> None:
-    """Write rows, the first of which is the header, as CSV."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    write_atomic(path, text.getvalue().encode())
-    logger.info("table written path=%s", path)
 
 
 def _unknown_sounds(

@@ -1,11 +1,8 @@
 // Elements of the page. Tags, titles and names are other people's text: always text, never markup.
 
-export function element(kind, className = "", text = "") {
-  const node = document.createElement(kind)
-  if (className) node.className = className
-  if (text) node.textContent = text
-  return node
-}
+import { element } from "../shared/dom.js"
+
+export { clock, element } from "../shared/dom.js"
 
 // A button with a visible text; `label` says more to a screen reader and contains that text.
 export function button(className, text, label, onclick) {
@@ -20,11 +17,6 @@ export function svg(kind, attributes) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", kind)
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value)
   return node
-}
-
-export function clock(seconds) {
-  const whole = Math.floor(seconds)
-  return seconds < 60 ? `${seconds.toFixed(1)} s` : `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`
 }
 
 export const percent = share => `${Math.round(share * 100)}%`
