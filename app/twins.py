@@ -3,6 +3,8 @@
 import logging
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import streamlit as st
@@ -26,11 +28,16 @@ class TwinsBusy(EarmarkError):
 
 
 class Twins:
-    """Makes twins, one at a time; each is kept beside its preview."""
+    """Makes twins, one at a time; each is kept beside its preview.
+
+    Attributes:
+        waiting: Requests that wait for the encoder or use it.
+    """
 
     def __init__(self, limits: AudioLimits, max_waiting: int = MAX_WAITING) -> None:
         self._limits, self._encoder = limits, threading.Lock()
-        self._places = threading.BoundedSemaphore(max_waiting)
+        self._max_waiting, self._counting = max_waiting, threading.Lock()
+        self.waiting = 0
 
     def twin(self, preview: Path) -> Path | None:
         """Return the twin of a preview, made now if need be; None if the preview is gone.
@@ -44,13 +51,21 @@ class Twins:
         path = twin_path(preview)
         if path.is_file():
             return path
-        if not self._places.acquire(blocking=False):
-            raise TwinsBusy("The server is busy converting other sounds; try again.")
+        with self._place(), self._encoder:
+            return path if path.is_file() else self._make(preview, path)
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """Take one of the places in the queue."""
+        with self._counting:
+            if self.waiting == self._max_waiting:
+                raise TwinsBusy("The server is busy converting other sounds; try again.")
+            self.waiting += 1
         try:
-            with self._encoder:
-                return path if path.is_file() else self._make(preview, path)
+            yield
         finally:
-            self._places.release()
+            with self._counting:
+                self.waiting -= 1
 
     def _make(self, preview: Path, path: Path) -> Path | None:
         try:

@@ -11,6 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import streamlit as st
@@ -37,6 +38,8 @@ BLOCK_BYTES = 256 * 1024
 """A running upload counts in steps of this size."""
 MAX_IDLE_S, GRACE_S, MIN_BYTES_PER_S = 30.0, 60.0, 4096
 """An upload ends that sends nothing for so long, or after a while is slower than this."""
+MAX_REST_IDLE_S, MAX_REST_S = 2.0, 30.0
+"""How long the rest of a refused upload may pause, and take, before the answer is sent anyway."""
 _UPLOAD_PATH = re.compile(r".*/_stcore/upload_file/([^/]+)/([^/]+)", re.DOTALL)
 
 
@@ -339,13 +342,32 @@ async def _receive_in_time(upload: Upload, receive: Receive) -> Message:
 async def _refuse(
     refusal: UploadRefused, received: int, scope: Scope, receive: Receive, send: Send
 ) -> None:
-    """Answer with the reason and close the connection, whatever is still to come on it."""
+    """Answer with the reason and close the connection.
+
+    What is still to come is read first, within bounds: a browser that is still sending when the
+    connection closes reports a network error in place of the answer.
+    """
     logger.warning(
         "upload refused status=%d received=%d reason=%s", refusal.status, received, refusal
     )
+    rest_bytes = int(services.settings().max_megabytes * MEBIBYTE) + FRAMING_BYTES
+    if refusal.status != 408 and _content_length(scope) - received <= rest_bytes:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(MAX_REST_S):
+                await _discard(receive, rest_bytes)
     headers = {"Connection": "close"}
     response = PlainTextResponse(str(refusal), refusal.status, headers)
     await response(scope, receive, send)
+
+
+async def _discard(receive: Receive, most: int) -> None:
+    """Read a request to its end, or about so many bytes of it, and keep nothing."""
+    is_complete = False
+    while most > 0 and not is_complete:
+        async with asyncio.timeout(MAX_REST_IDLE_S):
+            message = await receive()
+        is_complete = message["type"] == "http.disconnect" or not message.get("more_body", False)
+        most -= len(message.get("body", b""))
 
 
 def _content_length(scope: Scope) -> int:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 os.environ["EARMARK_SECRETS_FILE"] = os.devnull  # also for the processes that tests start
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # the suite runs in a shell's background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # and they are to hear Ctrl-C
 REAL_DATA_REQUIRED = os.environ.get("REAL_DATA") == "required"
 CLIPS = ROOT.parent / "shared" / "data" / "freesound-mini"
 PRETRAINED = ROOT.parent / "shared" / "models" / "mn04_as_mAP_432.pt"

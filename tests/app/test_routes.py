@@ -19,6 +19,7 @@ from core.audio.decode import decode
 from core.audio.types import AudioLimits
 from core.storage.local import open_local_workspace
 from tests.helpers.app_pages import first_sound
+from tests.helpers.waiting import wait_until
 
 
 @pytest.fixture
@@ -161,11 +162,9 @@ def test_twins_are_made_once_and_only_so_many_wait(tmp_path, examples):
     for thread in threads:
         thread.start()
     with preview.open("wb") as pipe:  # opened once the first reads
-        while True:
-            try:
-                twins.twin(preview)
-            except TwinsBusy:
-                break
+        wait_until(lambda: twins.waiting == 2)
+        with pytest.raises(TwinsBusy):
+            twins.twin(preview)
         pipe.write((examples / "siren.ogg").read_bytes())
     for thread in threads:
         thread.join(60)
