@@ -24,7 +24,7 @@ from core.model.errors import IncompleteBundle, InvalidBundle
 from core.model.logmel import LogMelSpec
 from core.model.metrics import BundleMetrics
 from core.model.pooling import Pooling, segment_windows
-from core.model.windows import DEFAULT_HOP, DEFAULT_WINDOW
+from core.model.windows import DEFAULT_HOP, DEFAULT_WINDOW, MAX_CLIP_FRAMES
 from core.untrusted import load_json
 
 if TYPE_CHECKING:
@@ -138,6 +138,11 @@ class Bundle:
     def hop(self) -> int:
         """Return the number of frames between the starts of two windows."""
         return cast(int, self.arguments.get("hop", DEFAULT_HOP))
+
+    @property
+    def repeated(self) -> int:
+        """Return the number of frames up to which a shorter recording is repeated."""
+        return cast(int, self.arguments.get("repeated", 0))
 
     @property
     def segment(self) -> int:
@@ -281,6 +286,9 @@ class _Model(BaseModel):
                 raise ValueError(f"{name} must be a whole number of frames")
             if value > MAX_FRAMES:
                 raise ValueError(f"{name} must be at most {MAX_FRAMES:,} frames")
+        repeated = arguments.get("repeated", 0)
+        if type(repeated) is not int or not 0 <= repeated <= MAX_CLIP_FRAMES:
+            raise ValueError(f"repeated must be a number of frames up to {MAX_CLIP_FRAMES}")
         return arguments
 
     @field_validator("front_end")

@@ -19,8 +19,8 @@ from core.model.windows import (
     column_spans,
     column_windows,
     contains_sound,
+    scored_part,
     window_spans,
-    without_long_silence,
     without_silence,
 )
 from core.work import Checkpoint, no_checkpoint
@@ -121,15 +121,17 @@ def open_network(bundle: Bundle, model: bytes, threads: int = 1) -> InferenceNet
     if bundle.architecture == "earmark_cnn":
         return _ColumnNetwork(session, bundle.window, bundle.hop)
     if bundle.architecture == "efficientat_mn":
-        return ClipNetwork(session, bundle.window)
+        return ClipNetwork(session, bundle.window, bundle.repeated)
     return _PatchNetwork(session, bundle.window, bundle.hop)
 
 
 class ClipNetwork:
     """A graph that scores whole clips, and each column of time in them."""
 
-    def __init__(self, session: "onnxruntime.InferenceSession", shortest: int) -> None:
-        self._session, self._shortest = session, shortest
+    def __init__(
+        self, session: "onnxruntime.InferenceSession", shortest: int, repeated: int = 0
+    ) -> None:
+        self._session, self._shortest, self._repeated = session, shortest, repeated
 
     def score(
         self,
@@ -149,13 +151,13 @@ class ClipNetwork:
         self, clip: Frames, sounding: Sounding | None, checkpoint: Checkpoint
     ) -> ClipScores:
         """Score a clip without its long silences, whose columns get no tag."""
-        part = without_long_silence(clip.shape[1], self._shortest, sounding)
+        part = scored_part(clip.shape[1], self._shortest, self._repeated, sounding)
         if part is None:
             return self._score_pieces(clip, sounding, checkpoint)
         scores = self._score_pieces(clip[:, part.frames], part.sounding, checkpoint)
         shape = (len(self.spans(clip.shape[1])), scores.frame_logits.shape[1])
         frame_logits = np.full(shape, SILENT_LOGIT, np.float32)
-        frame_logits[part.columns] = scores.frame_logits
+        frame_logits[part.columns] = scores.frame_logits[: len(part.columns)]
         return ClipScores(scores.logits, scores.embedding, frame_logits)
 
     def _score_pieces(

@@ -125,17 +125,40 @@ def clip_pieces(frames: int) -> list[ClipPiece]:
 
 @dataclass(frozen=True)
 class ScoredPart:
-    """The part that `efficientat_mn` looks at, of a recording with long digital silences.
+    """The part that `efficientat_mn` looks at, of a short recording or one with long silences.
 
     Attributes:
-        columns: Of the recording, int64.
-        frames: Of the recording, int64.
-        sounding: False for frames of digital silence, of those `frames`.
+        columns: Of the recording, int64; the first columns of what is scored are theirs.
+        frames: Of the recording, int64; the same ones again and again if they are few.
+        sounding: False for frames of digital silence, of those `frames`; None where all sound.
     """
 
     columns: NDArray[np.int64]
     frames: NDArray[np.int64]
-    sounding: NDArray[np.bool_]
+    sounding: NDArray[np.bool_] | None
+
+
+def scored_part(
+    frames: int, shortest: int, repeated: int, sounding: NDArray[np.bool_] | None
+) -> ScoredPart | None:
+    """Return the part of a recording to score, long enough; None for all of it as it is.
+
+    Args:
+        frames: Of the recording.
+        shortest: Frames that the network needs at least.
+        repeated: Frames up to which what sounds is repeated; of fewer, a network that was trained
+            on clips of some seconds knows little.
+        sounding: False for frames of digital silence, [up to frames]; None where all sound.
+    """
+    part = without_long_silence(frames, shortest, sounding)
+    if (frames if part is None else len(part.frames)) >= repeated:
+        return part
+    if part is None:
+        columns = np.arange(-(-frames // CLIP_COLUMN_FRAMES), dtype=np.int64)
+        mask = None if sounding is None else np.pad(sounding, (0, frames - len(sounding)))
+        part = ScoredPart(columns, np.arange(frames, dtype=np.int64), mask)
+    mask = None if part.sounding is None else np.resize(part.sounding, repeated)
+    return ScoredPart(part.columns, np.resize(part.frames, repeated), mask)
 
 
 def without_long_silence(

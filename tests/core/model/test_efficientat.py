@@ -20,6 +20,7 @@ from training.pretrained import convert, load_pretrained
 TYPING, KEYBOARD = 384, 386
 """AudioSet's labels of somebody who types."""
 SMALL = {"width": 0.1, "labels": 7, "hidden": 5, "head_tags": 2, "bands": 64}
+REPEATED = 200
 SOURCES = [[0], [7], [1, 2, 3, 4, 5], [8], [2, 6], [5]]
 
 
@@ -36,6 +37,16 @@ def small() -> EfficientAT:
     network = build("efficientat_mn", len(SOURCES), {**SMALL, "sources": SOURCES})
     assert isinstance(network, EfficientAT)
     return with_batch_statistics(network).eval()
+
+
+@pytest.fixture(scope="module")
+def repeating(small) -> EfficientAT:
+    """The same network, but that short clips are repeated."""
+    arguments = {**SMALL, "sources": SOURCES, "repeated": REPEATED}
+    network = build("efficientat_mn", len(SOURCES), arguments)
+    assert isinstance(network, EfficientAT)
+    network.load_state_dict(small.state_dict())
+    return network.eval()
 
 
 def patches(count: int, frames: int, bands: int = 64) -> torch.Tensor:
@@ -213,6 +224,52 @@ def test_all_that_sounds_is_scored_and_little_silence(frames, silences):
         column for column in part.columns if not sounding[32 * column : 32 * column + 32].any()
     ]
     assert len(silent_columns) <= 2 + 3 * len(silences)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_short_clip_is_scored_as_if_it_went_on_again_and_again(small, repeating, masked):
+    clip = patches(1, 110)[0]
+    mask = [np.ones(110, bool)] if masked else None
+
+    (scores,) = repeating.score_clips([clip], mask)
+
+    (expected,) = small.score_clips([torch.cat([clip, clip[:, :90]], dim=1)])
+    torch.testing.assert_close(scores.logits, expected.logits)
+    torch.testing.assert_close(scores.columns, expected.columns[:4])
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("frames", [REPEATED, REPEATED + 1, 700])
+def test_a_longer_clip_is_scored_as_it_is(small, repeating, frames):
+    clip = patches(1, frames)[0]
+    for scores, expected in zip(
+        repeating.score_clips([clip])[0], small.score_clips([clip])[0], strict=True
+    ):
+        torch.testing.assert_close(scores, expected)
+
+
+@torch.inference_mode()
+def test_only_what_sounds_is_repeated(small, repeating):
+    clip, sounding = patches(1, 320)[0], silenced(320, slice(128, None))
+
+    (scores,) = repeating.score_clips([clip], [sounding])
+
+    (expected,) = repeating.score_clips([clip[:, :128]])
+    torch.testing.assert_close(scores.logits, expected.logits)
+    assert (scores.columns[4:] < -20).all() and (scores.columns[:4] > -20).all()
+
+
+def test_onnx_runtime_repeats_short_clips_alike(repeating):
+    graph = ClipNetwork(_session("small", to_onnx(repeating), threads=1), 96, REPEATED)
+    clips = [patches(1, frames)[0] for frames in (96, 130, 199, 200)]
+    masks = [silenced(96, slice(30, None)), np.ones(130, bool), silenced(199, slice(50, 180)), None]
+    for clip, mask in zip(clips, masks, strict=True):
+        own = None if mask is None else [mask]
+        with torch.inference_mode():
+            expected = repeating.score_clips([clip], own)[0]
+        for values, wanted in zip(graph.score([clip.numpy()], own)[0], expected, strict=True):
+            np.testing.assert_allclose(values, wanted.numpy(), atol=1e-4)
 
 
 @torch.inference_mode()
