@@ -11,7 +11,7 @@ from benchmarks.collages import Count, held_back_clips, scored_tags, sound
 from core.audio.decode import decode
 from core.model.predictor import Predictor
 from training.datasets.clips import Clip, multi_hot
-from training.fine_tuning.data import clipped
+from training.fine_tuning.data import clipped, loudest_second
 from training.tables import write_table
 
 RESULTS = harness.ROOT / "docs" / "results" / "conditions.csv"
@@ -48,15 +48,6 @@ def band_limited(samples: Samples, rate: int) -> Samples:
     """Return what a rate of 16 kHz keeps of a sound: nothing above 8 kHz."""
     narrow = soxr.resample(samples, rate, BAND_HZ)
     return np.asarray(soxr.resample(narrow, BAND_HZ, rate), np.float32)
-
-
-def loudest_second(samples: Samples, rate: int) -> Samples:
-    """Return the second with the most energy."""
-    energy = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
-    if len(samples) <= rate:
-        return samples
-    start = int(np.argmax(energy[rate:] - energy[:-rate]))
-    return samples[start : start + rate]
 
 
 def looped(samples: Samples, rate: int) -> Samples:

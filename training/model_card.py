@@ -11,6 +11,7 @@ from core.model.bundle import Bundle
 from core.model.windows import CLIP_COLUMN_FRAMES, COLUMN_FRAMES
 from training.datasets.types import trained_facts
 from training.errors import ResultsError
+from training.fine_tuning.thresholds import LABEL_FLOOR
 from training.pipeline import PROTOTYPE_SCORES
 from training.recipes import RECIPES
 from training.tables import markdown_table, score_cell
@@ -75,6 +76,8 @@ def model_values(bundle: Bundle) -> dict[str, str]:
             "window_s": f"{spec.seconds(network.window):.2f}",
             "hop_s": f"{spec.seconds(network.hop):.2f}",
             "column_s": f"{spec.seconds(column_frames):.2f}",
+            "repeated_s": f"{spec.seconds(bundle.repeated):.0f}",
+            "label_floor": score_cell(LABEL_FLOOR),
             "peak_db": f"{spec.peak_db:g}",
             "pooling": bundle.pooling,
             "license": str(bundle.description["license"]),

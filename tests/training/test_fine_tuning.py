@@ -23,17 +23,20 @@ from training.fine_tuning import body as tuning
 from training.fine_tuning import pipeline
 from training.fine_tuning.body import FineTuning, cut, silent_columns
 from training.fine_tuning.data import (
+    CHANGES,
     Sounds,
     clipped,
     faster,
     few_of_each_recording,
+    loudest_second,
     parts_by_source,
     slower,
     softened,
     tag_space,
 )
+from training.fine_tuning.head import Whole, repeated
 from training.fine_tuning.material import is_noncommercial
-from training.fine_tuning.study import folds_by_recording
+from training.fine_tuning.study import folds_by_recording, predicted_by_fold
 from training.fine_tuning.thresholds import (
     LABEL_FLOOR,
     calibrate_own,
@@ -50,6 +53,7 @@ from training.pretrained import convert
 
 OWN = ("bark", "metal", "rain")
 BANDS = 64
+COPIES = 1 + len(CHANGES)
 
 
 def tone(hz: float, level: float = 0.5, seconds: float = 1.5) -> np.ndarray:
@@ -62,7 +66,7 @@ def sounds(count: int, seed: int = 0) -> Sounds:
     clips = [random.normal(0, 2, (BANDS, 300 + 50 * n)).astype(np.float32) for n in range(count)]
     targets = (random.random((count, 3)) < 0.5).astype(np.float32)
     frames = Frames.joined(clips)
-    return Sounds((frames,) * 5, targets, np.array([str(n) for n in range(count)]))
+    return Sounds((frames,) * COPIES, targets, np.array([str(n) for n in range(count)]))
 
 
 def parts() -> tuple[AudioSetNetwork, TagHead]:
@@ -183,13 +187,34 @@ def test_columns_of_silence_are_noticed():
     assert silent_columns(frames).tolist() == [[False, True, True, False, False], [False] * 5]
 
 
-def test_crops_have_one_length_and_short_sounds_lie_in_silence():
-    crops = cut(sounds(2), np.array([0, 1, 0]), (400, 400), np.random.default_rng(0))
+def test_crops_have_one_length_and_short_sounds_lie_in_silence_or_are_repeated():
+    rows = np.array([0, 1] * 20)
+    crops = cut(sounds(2), rows, (400, 400), np.random.default_rng(0))
 
-    assert crops.frames.shape == (3, BANDS, 400)
+    assert crops.frames.shape == (40, BANDS, 400)
     assert torch.isfinite(crops.frames).all()
-    is_silent = (crops.frames[0] == AUDIOSET.floor).all(dim=0)
-    assert is_silent.sum() >= 100
+    short = crops.frames[rows == 0]  # 300 frames
+    silent = (short == AUDIOSET.floor).all(dim=1)
+    both_sound = ~silent[:, :100] & ~silent[:, 300:]
+    is_same = (short[:, :, :100] == short[:, :, 300:]).all(dim=1)
+    is_repeated = (both_sound.any(dim=1)) & (is_same | ~both_sound).all(dim=1)
+    assert 0 < is_repeated.sum() < len(short)
+    assert (silent.sum(dim=1)[~is_repeated] >= 100).all()
+
+
+@pytest.mark.parametrize(("frames", "expected"), [(3, [0, 1, 2, 0, 1]), (5, [0, 1, 2, 3, 4])])
+def test_short_sounds_are_repeated_whole(frames, expected):
+    clip = np.arange(frames, dtype=np.float32)[None]
+    assert repeated(clip, 5)[0].tolist() == expected
+
+
+def test_the_loudest_second_is_found_wherever_it_is():
+    samples = np.full(3000, 0.1, np.float32)
+    samples[1700:1900] = 0.5
+    second = loudest_second(samples, rate=1000)
+    assert len(second) == 1000
+    assert np.count_nonzero(second == np.float32(0.5)) == 200
+    assert len(loudest_second(samples[:900], rate=1000)) == 900
 
 
 @pytest.fixture
@@ -350,3 +375,19 @@ def test_folds_share_no_recording_and_have_the_same_tags():
         outside = [clip for clip, number in zip(clips, folds, strict=True) if number != fold]
         assert not {clip.recording for clip in inside} & {clip.recording for clip in outside}
         assert sum("rain" in clip.tags for clip in inside) == 16
+
+
+def test_a_fold_is_predicted_by_a_head_that_has_not_seen_it():
+    random = np.random.default_rng(0)
+    classes = np.repeat([0, 1], 40)
+    folds = np.tile(["1", "2", "3", "4"], 20)
+    marked = random.normal(size=(80, 6)).astype(np.float32)
+    marked[:, 0] += 6 * classes
+    by_heart = np.eye(80, dtype=np.float32)  # each clip has a feature of its own, and nothing else
+
+    def predicted(features: np.ndarray) -> np.ndarray:
+        whole = Whole(*(torch.from_numpy(part) for part in (features, features, features)))
+        return predicted_by_fold([whole, whole], classes, folds, seed=1)
+
+    assert (predicted(marked) == classes).mean() > 0.95
+    assert (predicted(by_heart) == classes).mean() < 0.8

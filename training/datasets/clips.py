@@ -29,6 +29,7 @@ from training.errors import DatasetError
 logger = logging.getLogger(__name__)
 
 COLUMNS = ("file", "freesound_id", "tags")
+OPTIONAL = ("dataset", "category", "license", "fold")
 SPLIT_PROPORTIONS = (0.65, 0.15, 0.20)
 MIN_RECORDINGS = 8
 
@@ -44,6 +45,7 @@ class Clip:
         source: The data set that it came with; empty where clips.csv does not say.
         category: Its class there; likewise.
         license: Its condition of use; likewise.
+        fold: The part that the data set puts it in; likewise.
     """
 
     path: Path
@@ -52,6 +54,7 @@ class Clip:
     source: str = ""
     category: str = ""
     license: str = ""
+    fold: str = ""
 
 
 def subsets(
@@ -98,7 +101,7 @@ def _clip(folder: Path, row: dict[str, str], line: int) -> Clip:
     path = folder / row["file"]
     if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
         raise DatasetError(f"{where} names {row['file']}, which is not in the folder.")
-    optional = ((row.get(name) or "").strip() for name in ("dataset", "category", "license"))
+    optional = ((row.get(name) or "").strip() for name in OPTIONAL)
     return Clip(path, row["freesound_id"], frozenset(row["tags"].split()), *optional)
 
 

@@ -23,6 +23,7 @@ from training import checkpoints
 from training.datasets.types import Labels
 from training.errors import CheckpointError
 from training.fine_tuning.data import SCALER, Sounds
+from training.fine_tuning.head import repeated
 from training.trainer import MAX_GRADIENT_NORM
 
 logger = logging.getLogger(__name__)
@@ -34,8 +35,10 @@ CLIP_FRAMES, OTHER_FRAMES = (350, 450), (100, 400)
 BODY_RATE, HEAD_RATE = 2e-4, 3e-4
 WEIGHT_DECAY = 1e-2
 WARM_UP = 0.1
-COPY_SHARES = (0.4, 0.15, 0.25, 0.1, 0.1)
+COPY_SHARES = (0.35, 0.12, 0.25, 0.09, 0.09, 0.1)
 """Of the crops: of the sound as it is, and of its copies."""
+REPEATED_SHARE = 0.5
+"""Of the sounds that are shorter than a crop; silence is put around the others."""
 SILENCED_SHARE = 0.3
 """Of the crops; a stretch of each becomes silence."""
 LABELS_WEIGHT, COLUMNS_WEIGHT = 5.0, 0.3
@@ -222,11 +225,13 @@ def scaled(frames: Tensor) -> Tensor:
 def _crop(
     sounds: Sounds, row: int, length: int, random: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Return a piece [bands, length] of a sound, in silence if the sound is shorter."""
+    """Return a piece [bands, length] of a sound; a shorter one is repeated, or put in silence."""
     copy = int(random.choice(len(sounds.copies), p=COPY_SHARES))
     clip = sounds.copies[copy].clip(row)
     missing = length - clip.shape[1]
-    if missing > 0:
+    if missing > 0 and random.random() < REPEATED_SHARE:
+        piece = repeated(clip, length).copy()
+    elif missing > 0:
         before = int(random.integers(missing + 1))
         widths = ((0, 0), (before, missing - before))
         piece = np.pad(clip, widths, constant_values=AUDIOSET.floor)

@@ -2,7 +2,8 @@
 
 The front-end brings every sound to one peak level. Copies of it are what recordings at a wrong
 level are: rounded to 16 bits when it was 40 dB softer, and clipped when it was 20 dB louder.
-Further copies are played slower and faster, so that there are more kinds of sounds.
+Further copies are played slower and faster, so that there are more kinds of sounds. The last one
+is the loudest second alone.
 """
 
 import hashlib
@@ -174,13 +175,22 @@ def _at_speed(samples: NDArray[np.float32], speed: float) -> NDArray[np.float32]
     return np.asarray(resampled, np.float32)
 
 
+def loudest_second(samples: NDArray[np.float32], rate: int = AUDIOSET.rate) -> NDArray[np.float32]:
+    """Return the second of a sound with the most energy."""
+    if len(samples) <= rate:
+        return samples
+    energy = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
+    start = int(np.argmax(energy[rate:] - energy[:-rate]))
+    return samples[start : start + rate]
+
+
 def unchanged(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return a sound as it is."""
     return samples
 
 
 Change = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-CHANGES: tuple[Change, ...] = (softened, clipped, slower, faster)
+CHANGES: tuple[Change, ...] = (softened, clipped, slower, faster, loudest_second)
 """From a sound to its copies, in the order of `Sounds.copies` after the first."""
 
 

@@ -14,6 +14,8 @@ from training.datasets.types import Frames, Labels
 from training.fine_tuning.data import SCALER, TagSpace
 
 MIN_FRAMES = 96
+REPEATED_FRAMES = 400
+"""A shorter sound is repeated up to this length, that of most clips with our tags."""
 HIDDEN, DROPOUT = 256, 0.4
 EPOCHS, BATCH_SIZE = 60, 128
 LEARNING_RATE, WEIGHT_DECAY = 3e-3, 1e-2
@@ -35,10 +37,16 @@ class Whole(NamedTuple):
 
 
 def network_input(log_mel: NDArray[np.float32]) -> Tensor:
-    """Return scaled frames [bands, frames]; silence fills a clip that is too short."""
+    """Return scaled frames [bands, frames]; a short clip is filled with silence, and repeated."""
     missing = max(0, MIN_FRAMES - log_mel.shape[1])
     filled = np.pad(log_mel, ((0, 0), (0, missing)), constant_values=AUDIOSET.floor)
-    return torch.from_numpy(SCALER(filled))
+    return torch.from_numpy(SCALER(repeated(filled, REPEATED_FRAMES)))
+
+
+def repeated(log_mel: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
+    """Return frames [bands, at least `frames`] of a clip that goes on again and again."""
+    count = log_mel.shape[1]
+    return log_mel if count >= frames else log_mel[:, np.resize(np.arange(count), frames)]
 
 
 @torch.inference_mode()

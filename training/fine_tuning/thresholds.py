@@ -17,9 +17,9 @@ from training.datasets.types import Labels
 from training.evaluate import THRESHOLD_PRIOR, Logits, Probabilities, calibrate
 from training.fine_tuning.data import TagSpace
 
-LABEL_FLOOR = 0.6
+LABEL_FLOOR = 0.7
 LABEL_QUANTILE = 0.998
-WRONG_COST, UNKNOWN_COST = 0.7, 0.35
+WRONG_COST, UNKNOWN_COST = 0.7, 0.7
 """Of a wrong suggestion on validation, and on another sound; a right one is worth 1."""
 MAX_UNKNOWN_SHARE = 0.02
 """Share of other sounds that may be given one tag wrongly."""
