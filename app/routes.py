@@ -138,7 +138,7 @@ async def _login(request: Request) -> Response:
             )
         url = await run_in_threadpool(sign_ins.begin, browser_id, address + CALLBACK, return_to)
     except EarmarkError as error:
-        return _error_message("Signing in is not possible now", error)
+        return _error_message("Sign-in is not available", error)
     return RedirectResponse(url, 303, headers=_UNCACHED)
 
 
@@ -150,7 +150,7 @@ async def _callback(request: Request) -> Response:
         sign_ins = services.sign_ins()
         if sign_ins is None or browser_id is None or not state:
             return _message(
-                "Nothing to sign in to",
+                "No sign-in in progress",
                 "This address only works at the end of a sign-in that began in this browser.",
             )
         if query.get("code") and "error" not in query:
@@ -158,14 +158,13 @@ async def _callback(request: Request) -> Response:
             return RedirectResponse(page_url(path), 303, headers=_UNCACHED)
         path = await run_in_threadpool(sign_ins.abandon, browser_id, state)
     except BadCredential as error:
-        return _error_message("Signing in is not possible now", error)
+        return _error_message("Sign-in is not available", error)
     except EarmarkError as error:
-        note = "Nothing was changed, and a sound you were working on is still there."
-        return _error_message("The sign-in did not work", error, note, again=True)
+        note = "Your draft is kept."
+        return _error_message("Sign-in failed", error, note, again=True)
     return _message(
         "You are not signed in",
-        "Freesound says that you did not agree, so nothing was changed. "
-        "A sound you were working on is still there.",
+        "Earmark was not given access on Freesound. Your draft is kept.",
         back=path,
     )
 

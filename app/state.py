@@ -179,11 +179,17 @@ class DeskQueue:
         key: Of the view.
         refresh: How often the person has asked for a new queue.
         sound_ids: In order.
+        blind: Those of them that are shown without decisions, for a second opinion.
+        began: When the person began, in seconds since 1970.
+        done: Sounds that they have reviewed since then and that are not in the queue any more.
     """
 
     key: str
     refresh: int
     sound_ids: tuple[str, ...]
+    blind: frozenset[str] = frozenset()
+    began: int = 0
+    done: int = 0
 
 
 desk_queue = Entry[DeskQueue | None]("desk-queue", None)

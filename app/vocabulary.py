@@ -3,14 +3,14 @@
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 
 import streamlit as st
 
 from app.base_path import base_path
 
-Entry = str | Sequence[object]
+Entry = str | tuple[str, int, tuple[str, ...]]
 """A tag, or (tag, number of sounds that carry it, other names of it)."""
 MAX_KEPT = 20
 NAME_LENGTH = 16
@@ -20,9 +20,9 @@ def vocabulary_url(vocabulary: Iterable[Entry]) -> str:
     """Return the address where a vocabulary can be fetched as `[[tag, count, [alias, ...]], ...]`.
 
     Args:
-        vocabulary: Tags, or (tag, count, aliases). A tuple of tags is fastest.
+        vocabulary: Tags, or (tag, count, aliases).
     """
-    name, content = _encoded(tuple(map(_hashable, vocabulary)))
+    name, content = _encoded(tuple(vocabulary))
     kept = _kept()
     kept[name] = content
     kept.move_to_end(name)
@@ -36,15 +36,8 @@ def vocabulary_json(name: str) -> bytes | None:
     return _kept().get(name)
 
 
-def _hashable(entry: Entry) -> str | tuple[object, ...]:
-    if isinstance(entry, str):
-        return entry
-    tag, count, aliases = entry
-    return (tag, count, tuple(aliases) if isinstance(aliases, Iterable) else ())
-
-
 @lru_cache(maxsize=MAX_KEPT)
-def _encoded(entries: tuple[str | tuple[object, ...], ...]) -> tuple[str, bytes]:
+def _encoded(entries: tuple[Entry, ...]) -> tuple[str, bytes]:
     """Return name and content: each card asks for the same one."""
     rows = [[entry, 0, []] if isinstance(entry, str) else entry for entry in entries]
     content = json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()

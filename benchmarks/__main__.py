@@ -23,13 +23,13 @@ STORE = "store"
 """Run only by name: it writes a large workspace first."""
 
 
-REVIEW = "review_script"
-"""Run only by name: it needs Chromium."""
+PAGE = ("page", "review_script")
+"""Run only by name: they need Chromium."""
 
 
 @click.command()
 @click.argument(
-    "names", nargs=-1, type=click.Choice((*BENCHMARKS, *QUALITY, MEMORY, REVIEW, STORE, FUZZ))
+    "names", nargs=-1, type=click.Choice((*BENCHMARKS, *QUALITY, *PAGE, MEMORY, STORE, FUZZ))
 )
 @click.option("--files", default=10_000, show_default=True, help="fuzz: Damaged files to read.")
 @click.option("--seed", default=1, show_default=True, help="fuzz: The same makes the same files.")

@@ -1,13 +1,15 @@
 """A scripted curator reviews real sounds: key presses, clicks and seconds per sound.
 
-Once in review mode with the keyboard, once in the list with the mouse; each time a workspace with
-the same sounds. The script knows which tags each sound should have and does not think: what is
-measured is the page.
+In review mode with the keyboard, in the list with the mouse, and, where BENCH_BEFORE names the
+folder of an earlier version's source, in that version's list; each time a workspace with the same
+sounds. The script knows which tags each sound should have and does not think: what is measured is
+the page.
 """
 
 import csv
 import hashlib
 import os
+import re
 import shutil
 import statistics
 import sys
@@ -19,14 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks import harness
-from benchmarks.memory import BROWSER_FLAGS, BROWSERS, server
+from benchmarks.browser import VIEWPORT, chromium, server, tag_clips
 from core.errors import EarmarkError
 from core.events.fold import SoundState
 from core.events.query import Query
-from core.model.predictor import Predictor
-from core.pipeline.sources import FolderSource
-from core.pipeline.tagging import tag_new_sounds
-from core.storage.active_model import resolve_model
 from core.storage.local import open_local_workspace
 
 if TYPE_CHECKING:
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
 
 SOUNDS = 50
 TIMEOUT_MS = 60_000
-VIEWPORT = (1440, 900)
 MAX_NUMBERED = 9
 NOTE_PRESSES = """
 window.presses = []
@@ -63,49 +60,61 @@ class Effort:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Way:
+    """A way to review: its `name`, the page's address, what is done with each sound.
+
+    `program` is the folder of the source that serves the page.
+    """
+
+    name: str
+    path: str
+    review: "Review"
+    program: Path = harness.ROOT
+
+
 def main(limit: int) -> None:
-    """Review `limit` sounds in both ways and print a table."""
+    """Review `limit` sounds in each way and print a table."""
     os.environ["EARMARK_CURATOR"] = "Bench"
     os.environ["EARMARK_PAGE_SIZE"] = str(limit)
     with tempfile.TemporaryDirectory() as folder:
-        original = Path(folder) / "workspace"
-        truth = _tagged(original, limit)
-        rows = []
-        for name, path, review in WAYS:
-            workspace = Path(folder) / name.split(",")[0].replace(" ", "-")
-            shutil.copytree(original, workspace)
-            efforts, latencies = _run(workspace, path, review, truth)
-            rows.append(
-                (
-                    name,
-                    *_summary(efforts),
-                    f"{statistics.median(latencies):.0f}" if latencies else "",
-                )
-            )
-            _check(workspace, truth)
-    title = f"A scripted curator reviews {limit} sounds; medians, and the slowest tenth"
+        rows = [_row(way, Path(folder) / str(number), limit) for number, way in enumerate(_ways())]
+    title = f"A scripted curator reviews {limit} sounds; a sound's mean presses, median seconds"
     columns = ("", "keys", "clicks", "s per sound", "slowest 10%", "ms to hear the next")
     harness.print_table(title, columns, rows)
 
 
-def _tagged(folder: Path, limit: int) -> dict[str, tuple[str, ...]]:
-    """Tag sounds in a new workspace; returns the tags that each should have, by sound id."""
-    paths = harness.clips(limit)
-    source = folder.parent / "sounds"
-    source.mkdir()
-    for path in paths:
-        shutil.copy(path, source)
-    workspace = open_local_workspace(folder)
-    model = resolve_model(workspace).model
-    tag_new_sounds(FolderSource(source), Predictor.from_folder(), workspace, model=model)
+def _row(way: Way, folder: Path, limit: int) -> tuple[str, ...]:
+    """Review all sounds in one way; returns a row of the table."""
+    folder.mkdir()
+    workspace = folder / "workspace"
+    tag_clips(workspace, limit, way.program)
+    sounds = _read(workspace)
+    truth = _truth(sounds)
+    efforts, latencies = _run(way, workspace, sounds, truth)
+    _check(workspace, truth)
+    latency = f"{statistics.median(latencies):.0f}" if latencies else ""
+    return way.name, *_summary(efforts), latency
+
+
+def _read(workspace: Path) -> list[SoundState]:
+    """Return the sounds of a workspace, newest first, and leave it as it is for its own version."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy"
+        shutil.copytree(workspace, copy)
+        return list(open_local_workspace(copy).sounds.page(Query(), size=10_000).sounds)
+
+
+def _truth(sounds: Sequence[SoundState]) -> dict[str, tuple[str, ...]]:
+    """Return the tags that each sound should have, by its id."""
     labels = _labels(harness.clip_folder().parent / "clips.csv")
-    states = {state.sound_id: state for state in workspace.sounds.all()}
-    truth = {}
-    for path in paths:
-        sound_id = f"file:{hashlib.sha256(path.read_bytes()).hexdigest()}"
-        if sound_id in states:
-            truth[sound_id] = labels.get(path.name, states[sound_id].tags)
-    return truth
+    names = {
+        f"file:{hashlib.sha256(path.read_bytes()).hexdigest()}": path.name
+        for path in harness.clips(len(sounds))
+    }
+    return {
+        sound.sound_id: labels.get(names.get(sound.sound_id, ""), sound.tags) for sound in sounds
+    }
 
 
 def _labels(table: Path) -> dict[str, tuple[str, ...]]:
@@ -120,38 +129,30 @@ Review = Callable[["Page", SoundState, Sequence[str]], tuple[int, int]]
 
 
 def _run(
-    workspace: Path, path: str, review: Review, truth: Mapping[str, Sequence[str]]
+    way: Way,
+    workspace: Path,
+    sounds: Sequence[SoundState],
+    truth: Mapping[str, Sequence[str]],
 ) -> tuple[list[Effort], list[float]]:
     """Review every sound of a workspace, the newest first.
 
     Returns:
         The work on each sound, and the milliseconds from each Enter until the next sound plays.
     """
-    from playwright.sync_api import sync_playwright
-
-    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if executable is None:
-        raise EarmarkError("This benchmark needs Chromium.")
-    sounds = open_local_workspace(workspace).sounds.page(Query(), size=len(truth)).sounds
     width, height = VIEWPORT
-    with server(workspace) as (url, _), sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=executable,
-            args=[*BROWSER_FLAGS, "--autoplay-policy=no-user-gesture-required"],
-        )
+    with server(workspace, way.program) as (url, _), chromium() as browser:
         page = browser.new_page(viewport={"width": width, "height": height})
         page.set_default_timeout(TIMEOUT_MS)
         page.add_init_script(NOTE_PRESSES)
-        page.goto(url + path)
-        page.get_by_role("heading", name=sounds[0].sound.title, exact=True).first.wait_for()
+        page.goto(url + way.path)
+        page.get_by_text(sounds[0].sound.title, exact=True).first.wait_for()
         efforts = []
         for sound in sounds:
             started = time.perf_counter()
-            keys, clicks = review(page, sound, truth[sound.sound_id])
+            keys, clicks = way.review(page, sound, truth[sound.sound_id])
             efforts.append(Effort(keys, clicks, time.perf_counter() - started))
         _wait_until_saved(page)
         latencies = [float(milliseconds) for milliseconds in page.evaluate("window.presses")]
-        browser.close()
     return efforts, latencies
 
 
@@ -178,27 +179,34 @@ def _review_by_key(page: "Page", sound: SoundState, tags: Sequence[str]) -> tupl
     return len(keys), 0
 
 
-def _review_in_list(page: "Page", sound: SoundState, tags: Sequence[str]) -> tuple[int, int]:
+def _review_in_list(
+    page: "Page", sound: SoundState, tags: Sequence[str], button: str = "confirm"
+) -> tuple[int, int]:
     """Review a sound in the list; returns presses and clicks."""
     key = sound.sound_id.replace(":", "-")
     card = page.locator(f".st-key-sound-{key}")
     wrong, missing = _differences(sound, tags)
     keys = clicks = 0
     for tag in wrong:
-        card.get_by_role("button", name=f"Remove {tag} ").click()
+        card.get_by_role("button", name=re.compile(f"^Remove {re.escape(tag)}( from|$)")).click()
         clicks += 1
     for tag in missing:
-        guess = card.locator(".guess").filter(has_text=f"{tag} ")
+        guess = card.locator(".guess").filter(has_text=re.compile(rf"^\W*{re.escape(tag)} "))
         if guess.count():
             guess.first.click()
             clicks += 1
             continue
-        card.get_by_role("combobox", name="Tags of ").click()
+        card.get_by_role("combobox").first.click()
         page.keyboard.type(f"{tag},")
         clicks, keys = clicks + 1, keys + len(tag) + 1
-    page.locator(f".st-key-confirm-{key} button:visible").click()
+    page.locator(f".st-key-{button}-{key} button:visible").click()
     page.locator(f".st-key-note-{key}").get_by_text("Saved").wait_for()
     return keys, clicks + 1
+
+
+def _review_in_first_list(page: "Page", sound: SoundState, tags: Sequence[str]) -> tuple[int, int]:
+    """Review a sound in the list of the first version, where confirming was called accepting."""
+    return _review_in_list(page, sound, tags, "accept")
 
 
 def _differences(sound: SoundState, tags: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -227,17 +235,23 @@ def _summary(efforts: Sequence[Effort]) -> tuple[str, str, str, str]:
     seconds = sorted(effort.seconds for effort in efforts)
     slowest = seconds[int(0.9 * (len(seconds) - 1)) :]
     return (
-        f"{statistics.median(effort.keys for effort in efforts):.0f}",
-        f"{statistics.median(effort.clicks for effort in efforts):.0f}",
+        f"{statistics.mean(effort.keys for effort in efforts):.1f}",
+        f"{statistics.mean(effort.clicks for effort in efforts):.1f}",
         f"{statistics.median(seconds):.2f}",
         f"{statistics.mean(slowest):.2f}",
     )
 
 
-WAYS: tuple[tuple[str, str, Review], ...] = (
-    ("review mode, keyboard", "/?mode=review", _review_by_key),
-    ("list, mouse", "/?mode=list", _review_in_list),
-)
+def _ways() -> list[Way]:
+    """Return the ways that are compared."""
+    ways = [
+        Way("review mode, keyboard", "/?mode=review", _review_by_key),
+        Way("list, mouse", "/?mode=list", _review_in_list),
+    ]
+    before = os.environ.get("BENCH_BEFORE")
+    if before:
+        ways.append(Way("earlier version's list, mouse", "/", _review_in_first_list, Path(before)))
+    return ways
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from app.views.batch_table import default_fields, edit_table
 def main() -> None:
     st.title("Batch", anchor=False)
     st.caption(
-        "Drop a folder's worth of files, correct their tags in the table, and take the result to "
-        "Freesound: upload the audio on its website, then this one file describes it all."
+        "Upload up to 200 sounds, correct their tags in the table, and download one file that "
+        "describes them all. Upload the audio and that file on Freesound's website."
     )
     files = upload_files()
     if not files:

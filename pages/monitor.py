@@ -23,7 +23,7 @@ def main() -> None:
     if view.problem:
         st.warning(view.problem, icon=":material/link_off:")
     if view.mode == "review":
-        review_mode(view.query, view.order)
+        review_mode(view)
     else:
         sound_list.sound_list(view)
 

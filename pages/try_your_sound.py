@@ -19,7 +19,8 @@ from core.work import WorkStopped
 def main() -> None:
     st.title("Try your sound", anchor=False)
     st.caption(
-        "The clip stays on this server for a day at most. Nothing is published unless you say so."
+        "Clips are deleted from this server within a day. Nothing is published until you press "
+        "Publish."
     )
     draft = begun_draft()
     file = choose_clip(draft)

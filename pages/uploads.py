@@ -25,7 +25,7 @@ def uploads_of(person: Person) -> None:
     states = look_up(person)
     uploads = services.publisher().uploads_of(person)
     if not uploads and states.pending == PendingUploads():
-        text = "Nothing yet. What you publish on “Try your sound” is listed here."
+        text = "No uploads yet. Sounds that you publish on “Try your sound” are listed here."
         st.info(text, icon=":material/cloud_upload:")
     upload_list(uploads, states)
     other_uploads(states.pending, uploads)

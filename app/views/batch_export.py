@@ -20,7 +20,7 @@ def export_section(rows: Sequence[BulkRow]) -> None:
     for number, column in bulk.formula_cells(rows):
         name = plain(rows[number].audio_filename)
         st.caption(
-            f":material/warning: {name}: a spreadsheet may take its {plain(column)} for a formula."
+            f":material/warning: {name}: a spreadsheet may read its {plain(column)} as a formula."
         )
     _downloads(rows, disabled=bool(problems))
 

@@ -79,7 +79,7 @@ def _analyse_missing(missing: Sequence[UploadedFile], keys: Mapping[str, str]) -
             except TooManyClips as error:
                 show_error(error)
                 left = plural(len(missing) - done, "file")
-                st.caption(f"{left} left; the table has the others.")
+                st.caption(f"{left} not analysed.")
                 break
             state.batch_clips.set({**state.batch_clips.get(), keys[file.file_id]: clip})
         bar.empty()

@@ -30,7 +30,7 @@ class Defaults:
 def default_fields() -> Defaults:
     """Draw the fields that hold for all files."""
     with st.container(border=True):
-        st.markdown("**For all files**, where the table says nothing else")
+        st.markdown("**Defaults for all files**")
         columns = st.columns(3)
         license_name = columns[0].selectbox(
             "License",
@@ -75,7 +75,7 @@ def _columns(clips: Sequence[BatchClip], categories: list[str]) -> dict[str, Col
             options=list(LICENSES), format_func=_license_title
         ),
         "Description": st.column_config.TextColumn(width="medium"),
-        "Explicit": st.column_config.CheckboxColumn(help="Not for children"),
+        "Explicit": st.column_config.CheckboxColumn(help="Not suitable for children"),
         "Note": st.column_config.TextColumn(width="medium") if _have_notes(clips) else None,
     }
 

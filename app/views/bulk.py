@@ -30,9 +30,8 @@ KINDS: dict[Kind, str] = {
     "remove": "Remove tags",
     "replace": "Replace a tag",
 }
-NAME_FIRST = (
-    "Save one sound first: you are then asked what name your corrections are recorded under."
-)
+PREPOSITIONS: dict[Kind, str] = {"confirm": "of", "add": "to", "remove": "from", "replace": "in"}
+MAX_NAME_LENGTH = 60
 
 
 def reset() -> None:
@@ -41,12 +40,14 @@ def reset() -> None:
         entry.pop()
 
 
-@st.dialog("Edit many at once", width="medium", icon=":material/checklist:", on_dismiss="rerun")
+@st.dialog("Bulk edit", width="medium", icon=":material/checklist:", on_dismiss="rerun")
 def bulk_dialog(view: View) -> None:
     """Draw the form; while an edit runs its progress; afterwards its outcome and the undo."""
     viewer = auth.viewer()
-    if not viewer.edit.allowed or not viewer.actor:
-        st.info(plain(viewer.edit.reason) or NAME_FIRST)
+    if not viewer.edit.allowed:
+        st.info(plain(viewer.edit.reason))
+    elif not viewer.actor:
+        _name_form()
     elif state.bulk_plan.get() is None:
         _form(view)
     else:
@@ -55,13 +56,28 @@ def bulk_dialog(view: View) -> None:
         st.error(plain(problem), icon=":material/error:")
 
 
+def _name_form() -> None:
+    """Ask for the name that edits on this machine are recorded under."""
+    with st.form("bulk-name", border=False):
+        st.text_input(
+            "What name should we record your corrections under?",
+            key=state.asked_name("bulk").key,
+            max_chars=MAX_NAME_LENGTH,
+        )
+        st.form_submit_button("Continue", type="primary", on_click=_save_name)
+
+
+def _save_name() -> None:
+    auth.save_local_name(state.asked_name("bulk").get())
+
+
 def _form(view: View) -> None:
     """Draw what can be done with how many sounds."""
     count = services.workspace().sounds.count(view.query)
-    number = f"{count.number:,}" if count.exact else f"more than {count.number:,}"
-    st.markdown(f"**{number} sounds** match the filters.")
+    more = "" if count.exact else "more than "
+    st.markdown(f"**{more}{plural(count.number, 'sound')}** match the filters.")
     if count.number > MAX_SOUNDS:
-        st.warning(f"At most {MAX_SOUNDS} can be changed at once. Please narrow the filters.")
+        st.warning(f"At most {MAX_SOUNDS} sounds can be edited at once. Narrow the filters.")
         return
     kind: Kind = (
         st.segmented_control(
@@ -75,9 +91,7 @@ def _form(view: View) -> None:
         or "confirm"
     )
     action = _action(kind)
-    label = f"{KINDS[kind]} of {plural(count.number, 'sound')}"
-    if kind in ("add", "replace"):
-        label = f"{KINDS[kind]} in {plural(count.number, 'sound')}"
+    label = f"{KINDS[kind]} {PREPOSITIONS[kind]} {plural(count.number, 'sound')}"
     if st.button(label, key="bulk-apply", type="primary", disabled=not count.number):
         _plan(view, action)
         _run()
@@ -86,12 +100,12 @@ def _form(view: View) -> None:
 def _action(kind: Kind) -> BulkAction:
     """Draw the fields of an action, and return it."""
     if kind == "confirm":
-        st.caption("Every tag that these sounds have now is confirmed.")
+        st.caption("Confirms all current tags of these sounds.")
         return BulkAction(kind)
     if kind == "replace":
         with st.container(horizontal=True):
             old = st.text_input("Tag", key=state.bulk_field("old").key)
-            new = st.text_input("Replace it by", key=state.bulk_field("new").key)
+            new = st.text_input("Replace with", key=state.bulk_field("new").key)
         tags = clean([str(new)]).tags
         return BulkAction(kind, (str(old).strip(),), tags[0] if tags else "")
     typed = st.text_input("Tags", key=state.bulk_field("tags").key, placeholder="rain, thunder")
@@ -162,7 +176,7 @@ def _outcome(plan: BulkPlan) -> None:
 
 def _result_text(result: BulkResult) -> str:
     text = f"Saved: {plural(result.changed, 'sound')} changed"
-    return f"{text}, {result.unchanged:,} left as they were." if result.unchanged else f"{text}."
+    return f"{text}, {result.unchanged:,} unchanged." if result.unchanged else f"{text}."
 
 
 def _undo(batch: str) -> None:

@@ -109,7 +109,7 @@ def _example(name: str) -> ClipFile:
 
 def _draft_clip(draft: Draft) -> ClipFile:
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(f":material/history: You were working on {plain(draft.name)}.")
+        st.caption(f":material/history: Restored draft: {plain(draft.name)}")
         st.button(
             "Discard",
             key="discard",

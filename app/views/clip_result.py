@@ -60,8 +60,8 @@ def _player(clip: TriedClip, name: str, drafted_part: object, bundle: Bundle) ->
     if part:
         start, end = part
         st.caption(
-            f":material/content_cut: {start:.2f} s to {end:.2f} s would be published; "
-            "the tags are those of the whole."
+            f":material/content_cut: {start:.2f} s to {end:.2f} s will be published. "
+            "Tags are suggested for the whole clip."
         )
     return part
 
@@ -77,8 +77,8 @@ def _tags(clip: TriedClip, name: str, drafted_tags: object, active: ActivePredic
     edit = tag_editor(key, confident, active.predictor.vocabulary, guesses, begun=begun)
     if not confident:
         st.caption(
-            ":material/auto_awesome: The model is not sure of any tag; "
-            "its best guesses are beside the player."
+            ":material/auto_awesome: No tag is probable enough to suggest; "
+            "the best guesses are offered here."
         )
     if edit.tags:
         st.code(" ".join(edit.tags), language=None, wrap_lines=True)

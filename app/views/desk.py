@@ -4,60 +4,80 @@ import hashlib
 
 import streamlit as st
 
-from app import auth, services, state
+from app import auth, services
 from app.auth import Viewer
 from app.components.desk import desk, desk_request
 from app.components.desk.request import DeskRequest
 from app.state import DeskQueue
 from app.views.desk_actions import apply_actions
+from app.views.desk_queue import current_queue, first_place, queue_key
 from app.views.desk_sounds import (
+    blind_data,
     examples_data,
     sound_data,
     vocabulary_data,
     vocabulary_version,
 )
-from core.events.query import Order, Query
+from app.views.view import View
 from core.tags import clean
 
-MAX_QUEUE = 1000
-"""Sounds in a queue; when they are done, the next ones are looked for."""
 AHEAD = 8
 """Sounds that the browser has at hand, the one in focus included."""
-MAX_NAME_LENGTH = 60
+BEHIND = 2
+"""Sounds before the one in focus that it gets when the page is loaded, to go back to."""
+NAME_PROBLEM = "This name cannot be used. Choose another one."
 
 
 @st.fragment
-def review_mode(query: Query, order: Order) -> None:
+def review_mode(view: View) -> None:
     """Draw review mode for a view.
 
     Args:
-        query: The view's filters.
-        order: The order of its sounds.
+        view: Its filters and order choose the sounds.
+    """
+    key = desk_key(view)
+    request = desk_request(key)
+    viewer, name_problem = _named_viewer(request)
+    answers = {} if name_problem else apply_actions(request.actions, viewer)
+    queue = current_queue(view, viewer, request)
+    data = _data(queue, request, viewer)
+    desk(key, data | {"answers": answers, "nameProblem": name_problem})
+
+
+def desk_key(view: View) -> str:
+    """Return the key of a view's desk in the session."""
+    return f"desk-{queue_key(view)}"
+
+
+def _named_viewer(request: DeskRequest) -> tuple[Viewer, str]:
+    """Return the viewer, with the name that they have just given, and what is wrong with it.
+
+    Without a name nothing is applied; the browser keeps it until there is one.
     """
     viewer = auth.viewer()
-    if viewer.edit.allowed and not viewer.actor:
-        _name_form()
-        return
-    key = desk_key(query, order)
-    request = desk_request(key)
-    answers = apply_actions(request.actions, viewer)
-    queue = _queue(key, query, order, request)
-    desk(key, _data(queue, request, viewer) | {"answers": answers})
-
-
-def desk_key(query: Query, order: Order) -> str:
-    """Return the key of a view's desk in the session: with another view the desk starts anew."""
-    return f"desk-{_digest(repr((query, order)))}"
+    if viewer.actor or not viewer.edit.allowed:
+        return viewer, ""
+    if request.name and auth.save_local_name(request.name):
+        return auth.viewer(), ""
+    return viewer, NAME_PROBLEM if request.name or request.actions else ""
 
 
 def _data(queue: DeskQueue, request: DeskRequest, viewer: Viewer) -> dict[str, object]:
     """Return everything that the browser is told but for the answers."""
     has_vocabulary = request.vocabulary == vocabulary_version()
-    sounds, gone = _sounds(queue, request)
+    first = first_place(queue, request)
+    sounds, gone = _sounds(queue, request, first)
     return {
-        "owner": _digest(viewer.actor),
+        "owner": hashlib.sha256(viewer.actor.encode()).hexdigest()[:16],
         "disabled": viewer.edit.reason,
-        "queue": {"total": len(queue.sound_ids), "refresh": queue.refresh},
+        "needsName": viewer.edit.allowed and not viewer.actor,
+        "queue": {
+            "total": queue.done + len(queue.sound_ids),
+            "refresh": queue.refresh,
+            "at": queue.sound_ids[first] if queue.sound_ids else "",
+            "began": queue.began,
+            "isComplete": first + AHEAD >= len(queue.sound_ids),
+        },
         "sounds": sounds,
         "gone": gone,
         "vocabulary": None if has_vocabulary else vocabulary_data(),
@@ -66,55 +86,21 @@ def _data(queue: DeskQueue, request: DeskRequest, viewer: Viewer) -> dict[str, o
     }
 
 
-def _sounds(queue: DeskQueue, request: DeskRequest) -> tuple[list[dict[str, object]], list[str]]:
-    """Return the sounds from the one in focus on that the browser lacks, and those withdrawn."""
-    first = queue.sound_ids.index(request.at) if request.at in queue.sound_ids else 0
-    window = queue.sound_ids[first : first + AHEAD]
+def _sounds(
+    queue: DeskQueue, request: DeskRequest, first: int
+) -> tuple[list[dict[str, object]], list[str]]:
+    """Return the sounds around the one in focus that the browser lacks, and those withdrawn."""
+    start = first if request.at else max(0, first - BEHIND)
+    window = queue.sound_ids[start : first + AHEAD]
     states = services.workspace().sounds.get_many(window)
+    blind = blind_data(queue.blind & set(window))
     held = dict(request.have)
     sounds, gone = [], []
-    for place, sound_id in enumerate(window, first):
-        sound = states.get(sound_id)
+    for place, sound_id in enumerate(window, start):
+        sound = blind.get(sound_id) or states.get(sound_id)
         if sound is None or sound.withdrawn:
             gone.append(sound_id)
         elif held.get(sound_id) != sound.last_event.event_id:
-            sounds.append(sound_data(sound, place))
+            is_blind = sound_id in blind
+            sounds.append(sound_data(sound, queue.done + place, is_blind=is_blind))
     return sounds, gone
-
-
-def _queue(key: str, query: Query, order: Order, request: DeskRequest) -> DeskQueue:
-    """Return the session's queue of a view, or a new one.
-
-    After a restart of the server the sound in focus may be reviewed already and not match any more;
-    it stays the first.
-    """
-    queue = state.desk_queue.get()
-    if queue is not None and (queue.key, queue.refresh) == (key, request.refresh):
-        return queue
-    is_refresh = queue is not None and queue.key == key
-    ids = services.workspace().sounds.ids(query, order=order, limit=MAX_QUEUE)
-    if request.at and request.at not in ids and not is_refresh:
-        ids = [request.at, *ids]
-    queue = DeskQueue(key, request.refresh, tuple(ids))
-    state.desk_queue.set(queue)
-    return queue
-
-
-def _name_form() -> None:
-    """Ask for the name that edits on this machine are recorded under."""
-    name = state.asked_name("desk")
-    with st.form("desk-name"):
-        st.text_input(
-            "What name should we record your corrections under?",
-            key=name.key,
-            max_chars=MAX_NAME_LENGTH,
-        )
-        st.form_submit_button("Continue", type="primary", on_click=_save_name)
-
-
-def _save_name() -> None:
-    auth.save_local_name(state.asked_name("desk").get())
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

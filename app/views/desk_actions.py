@@ -14,6 +14,7 @@ from app.auth import Viewer
 from app.components.desk.request import Action
 from app.views.desk_sounds import review_data, sound_data
 from app.views.errors import log_error
+from core.curation.second_opinion import blind_state, is_waiting_for
 from core.errors import EarmarkError
 from core.events.errors import ConflictingEvent
 from core.events.fold import SoundState, confirm, effective_events, fold, mark, save_changes, undo
@@ -44,7 +45,7 @@ def apply_actions(actions: Sequence[Action], viewer: Viewer) -> dict[str, Answer
 
     Returns:
         An answer by action id. `state` is `saved`, `conflict` or `failed`; with the latter two
-        there is a `sentence`.
+        there is a `sentence`, and `sound` where it has changed meanwhile.
     """
     known = state.desk_answers.get()
     answers: dict[str, Answer] = {}
@@ -109,7 +110,13 @@ def _event(action: Action, log: Sequence[SoundEvent], actor: str) -> SoundEvent 
     """Return the action's event; None where it changes nothing."""
     if not log or fold(log).withdrawn:
         raise _NotSaved(_failed(f"Not saved. {WITHDRAWN}"))
-    event = _undo(action, log, actor) if action.kind == "undo" else _review(action, log, actor)
+    event: SoundEvent | None
+    if action.kind == "undo":
+        event = _undo(action, log, actor)
+    elif action.kind == "opinion":
+        event = _opinion(action, log, actor)
+    else:
+        event = _review(action, log, actor)
     return event and event.model_copy(update={"event_id": event_id_of(action.id)})
 
 
@@ -117,8 +124,18 @@ def _undo(action: Action, log: Sequence[SoundEvent], actor: str) -> UndoneEvent:
     """Return the event that undoes an earlier action of the desk."""
     target = event_id_of(action.target or "")
     if all(event.event_id != target for event in effective_events(log)):
-        raise _NotSaved(_failed("Nothing to undo: that review was not saved."))
+        raise _NotSaved(
+            _failed("Not undone: that review was not saved, or is undone already.", log)
+        )
     return undo(fold(log), target, actor)
+
+
+def _opinion(action: Action, log: Sequence[SoundEvent], actor: str) -> ReviewedEvent:
+    """Return the event of a second opinion, based on what the person was shown."""
+    if not is_waiting_for(actor, log, services.settings().second_opinion_share):
+        raise _NotSaved(_failed("Not saved. This sound needs no second opinion any more.", log))
+    shown = blind_state(log)
+    return confirm(shown, stored_tags(action.tags, shown.tags), actor)
 
 
 def _review(action: Action, log: Sequence[SoundEvent], actor: str) -> ReviewedEvent | None:
@@ -163,7 +180,7 @@ def _conflict(log: Sequence[SoundEvent], newer: Sequence[SoundEvent]) -> Answer:
     return {
         "state": "conflict",
         "sentence": f"Not saved yet. This sound was changed meanwhile: {changes}.",
-        "sound": sound_data(fold(log), 0),
+        "sound": sound_data(fold(log)),
     }
 
 
@@ -188,5 +205,7 @@ def _decisions(decisions: Mapping[str, str]) -> str:
     return ", ".join(phrases) or "confirmed that no tag fits"
 
 
-def _failed(sentence: str) -> Answer:
-    return {"state": "failed", "sentence": sentence}
+def _failed(sentence: str, log: Sequence[SoundEvent] = ()) -> Answer:
+    """Return the answer that says why; with a `log`, also how the sound is now."""
+    answer: Answer = {"state": "failed", "sentence": sentence}
+    return answer | ({"sound": sound_data(fold(log))} if log else {})

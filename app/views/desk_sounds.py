@@ -2,17 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-import streamlit as st
-
-from app import services
+from app import auth, services
 from app.components.desk.timeline import timeline_rows
 from app.components.player import frequency_axis, levels_over_time
 from app.routes import media_url
 from app.views.sound_list import known_tags
 from app.views.sound_text import facts_text
-from core.curation.tag_search import TagEntry, tag_entries
+from core.curation.second_opinion import blind_state, is_waiting_for
+from core.curation.tag_search import TagEntry
 from core.events.fold import SoundState
 from core.people import shown_name
 from core.tags import MAX_TAGS, clean
@@ -21,19 +20,20 @@ LONG_S = 15
 """Longer sounds have a list of events."""
 EXAMPLES = 3
 MAX_DESCRIPTION = 300
-VOCABULARY_TTL_S = 60
 
 
-def sound_data(sound: SoundState, place: int) -> dict[str, object]:
+def sound_data(sound: SoundState, place: int = 0, *, is_blind: bool = False) -> dict[str, object]:
     """Return a sound for the browser.
 
     Args:
         sound: Its state.
         place: Its place in the queue, from 0.
+        is_blind: True where `sound` is without the decisions of others, for a second opinion.
     """
     media, facts = sound.media, sound.sound
     has_media = services.workspace().media.path(media.audio) is not None
     return review_data(sound) | {
+        "blind": is_blind,
         "id": sound.sound_id,
         "place": place,
         "title": facts.title,
@@ -51,9 +51,18 @@ def sound_data(sound: SoundState, place: int) -> dict[str, object]:
     }
 
 
+def blind_data(sound_ids: Iterable[str]) -> dict[str, SoundState]:
+    """Return sounds that still wait for the viewer's second opinion, without any decisions."""
+    actor, share = auth.viewer().actor, services.settings().second_opinion_share
+    logs = services.curation().reviews.histories(list(sound_ids)).values()
+    waiting = (log for log in logs if is_waiting_for(actor, log, share))
+    return {state.sound_id: state for state in map(blind_state, waiting)}
+
+
 def review_data(sound: SoundState) -> dict[str, object]:
     """Return what changes of a sound when somebody reviews it."""
     return {
+        "blind": False,
         "version": sound.last_event.event_id,
         "tags": list(sound.tags),
         "decisions": {tag: decision.verdict for tag, decision in sound.decisions.items()},
@@ -63,13 +72,13 @@ def review_data(sound: SoundState) -> dict[str, object]:
 
 def vocabulary_data() -> dict[str, object]:
     """Return the vocabulary with its version."""
-    entries = _vocabulary()
+    entries = known_tags()
     return {"version": _version(entries), "tags": [list(_entry(entry)) for entry in entries]}
 
 
 def vocabulary_version() -> str:
     """Return the version of the vocabulary: another one where a tag is new."""
-    return _version(_vocabulary())
+    return _version(known_tags())
 
 
 def examples_data(tag: str) -> dict[str, object]:
@@ -93,18 +102,13 @@ def _rows(sound: SoundState) -> list[dict[str, object]]:
     return timeline_rows(sound.suggestions, times, levels, services.thresholds(sound.model))
 
 
-@st.cache_data(ttl=VOCABULARY_TTL_S, show_spinner=False)
-def _vocabulary() -> tuple[TagEntry, ...]:
-    return tag_entries(known_tags(), dict(services.workspace().sounds.tag_counts()))
-
-
 def _version(entries: Sequence[TagEntry]) -> str:
     tags = json.dumps(sorted(entry.tag for entry in entries))
     return hashlib.sha256(tags.encode()).hexdigest()[:16]
 
 
 def _entry(entry: TagEntry) -> tuple[str, int, list[str]]:
-    return entry.tag, entry.count, list(entry.aliases)
+    return entry.tag, entry.sounds, list(entry.aliases)
 
 
 def _status(sound: SoundState) -> str:

@@ -43,10 +43,10 @@ def review_text(review: Reviewed) -> str:
         case "confirmed":
             return decisions_text(review.decisions)
         case "changed":
-            return f"{decisions_text(review.decisions)}; the other tags stay to be reviewed"
+            return f"{decisions_text(review.decisions)}; other tags still to review"
         case "not sure":
             return "marked it as not sure"
-    return "marked it as something that cannot be tagged"
+    return "marked it as cannot be tagged"
 
 
 def decisions_text(decisions: Mapping[str, Verdict]) -> str:

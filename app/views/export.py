@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app import services
-from app.text import plain
+from app.text import plural
 from app.views.view import View
 from core.curation.export import FILE_NAMES, ExportFormat, export_chunks
 from core.errors import EarmarkError
@@ -24,13 +24,13 @@ MIME_TYPES: dict[ExportFormat, str] = {
 def export_dialog(view: View) -> None:
     """Draw the choice of a format, and the download."""
     count = services.workspace().sounds.count(view.query)
-    st.markdown(f"**{count.number:,} sounds** match the filters.")
+    st.markdown(f"**{plural(count.number, 'sound')}** match the filters.")
     form = st.radio(
         "Format", list(FORMAT_NAMES), format_func=FORMAT_NAMES.__getitem__, horizontal=True
     )
     verified = st.checkbox("Only reviewed sounds")
     if verified and view.query.show not in ("all", "reviewed"):
-        st.info(f"The filter asks for sounds that are not reviewed ({plain(view.query.show)}).")
+        st.info("These filters exclude reviewed sounds. Set the state to Reviewed or All.")
         return
     st.download_button(
         "Download",

@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 POLL_INTERVAL_S = 1.5
 MAX_REASONS_SHOWN = 5
-NAMELESS_ACTOR = "somebody on this machine"
+NAMELESS_ACTOR = "Someone on this computer"
 """Whoever fetches on this machine before they were asked for a name."""
 
 
@@ -54,7 +54,7 @@ def _start() -> None:
     state.fetch_note.pop()
     if not fetcher.start(viewer.actor or NAMELESS_ACTOR):
         name = shown_name(fetcher.current.actor)
-        state.fetch_note.set(f"{name} is fetching already; no second fetch was started.")
+        state.fetch_note.set(f"{name} is already fetching.")
     _watch(fetcher.current)
 
 
@@ -67,7 +67,7 @@ def _watch(fetch: Fetch) -> None:
 def _help() -> str:
     settings = services.settings()
     length = f"up to {settings.feed_seconds:g} seconds long"
-    return f"The {settings.feed_limit} newest sounds of Freesound, {length}, that are not here yet"
+    return f"The {settings.feed_limit} newest sounds on Freesound, {length}, not in Earmark yet"
 
 
 def _note() -> None:
@@ -87,7 +87,7 @@ def _outcome(fetch: Fetch) -> None:
     run = fetch.run
     if run is None:
         log_error(fetch.error)
-        st.error(f"Nothing more was fetched. {plain(fetch.error)}", icon=":material/error:")
+        st.error(f"Fetch stopped. {plain(fetch.error)}", icon=":material/error:")
         return
     if run.tagged:
         text = f"{plural(run.tagged, 'new sound')} from Freesound."

@@ -24,9 +24,9 @@ PROBABILITY_STEP = 0.05
 EARLIEST_DAY = date(2000, 1, 1)
 STATE_NAMES = {"untaggable": "Cannot be tagged"}
 AGREEMENT_NAMES = {
-    "same": "All suggestions are uploader tags",
-    "some": "Some are",
-    "none": "None is",
+    "same": "All suggestions match",
+    "some": "Some match",
+    "none": "None match",
     "no uploader tags": "No uploader tags",
 }
 EXPLICIT_NAMES = {True: "Explicit", False: "Not explicit"}
@@ -73,7 +73,7 @@ def _is_set(query: Query) -> list[bool]:
 
 
 def _clear() -> None:
-    go_to(replace(current_view(), query=Query(), cursor="", number=1))
+    go_to(replace(current_view().beginning(), query=Query()))
 
 
 def _in_step(name: str, value: object) -> str:
@@ -152,7 +152,7 @@ def _text_filter(query: Query) -> None:
 def _order(view: View) -> None:
     def change() -> None:
         order = cast(Order, state.filter_field("order").get())
-        go_to(replace(current_view(), order=order, cursor="", number=1))
+        go_to(replace(current_view().beginning(), order=order))
 
     st.selectbox(
         "Order",

@@ -59,6 +59,6 @@ def revert(sound_id: str, event_id: str) -> None:
         review_actions.note_failure(sound_id, error)
         return
     if event is None:
-        review_actions.note(sound_id, "The tags are as they were then, so nothing was saved.")
+        review_actions.note(sound_id, "The tags are already the same: nothing to save.")
     else:
         review_actions.save_review("revert", event)

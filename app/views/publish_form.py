@@ -24,8 +24,8 @@ from core.work import WorkStopped
 FIELDS = ("title", "description", "license", "pack", "geotag")
 """What is typed here, by the name in the draft."""
 CHOICES: Mapping[str, Container[str]] = {"license": LICENSES, "category": CATEGORIES}
-GEOTAG_HELP = "Latitude, longitude and, if you like, the map's zoom"
-DESCRIPTION_HINT = "What can be heard, where it was, and how it was recorded or made"
+GEOTAG_HELP = "Latitude, longitude and, optionally, the map zoom"
+DESCRIPTION_HINT = "What it is, where, and how it was recorded or made"
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,7 @@ def _category_field(clip: ClipToPublish, edit: Edit) -> str:
         st.caption(category(code).description)
     if code and code == _code(guesses) and not choice:
         tags = plain(", ".join(guesses[0].tags))
-        st.caption(f":material/auto_awesome: Suggested because of {tags}.")
+        st.caption(f":material/auto_awesome: Suggested from the tags {tags}.")
     return code or ""
 
 
@@ -225,11 +225,11 @@ def _choose_category(clip_key: str, widget: str) -> None:
 
 def _summary(form: UploadForm, clip: ClipToPublish, outgoing: OutgoingSound) -> None:
     """Draw exactly what Freesound will store."""
-    with st.expander("What exactly will be sent", expanded=False):
+    with st.expander("Sent to Freesound", expanded=False):
         part = "the original bytes"
         if clip.part is not None:
             start, end = clip.part
-            part = f"{start:.2f} s to {end:.2f} s of it, cut without loss"
+            part = f"{start:.2f} s to {end:.2f} s of it, cut losslessly"
         sound = f"{plain(form.file_name)}, {part}. {plain(outgoing.note)}"
         st.markdown(f"**Sound.** {sound}")
         st.markdown(f"**Name.** {plain(form.name)}")
@@ -265,7 +265,7 @@ def _publish_button(clip: ClipToPublish, outgoing: OutgoingSound, form: UploadFo
         icon=":material/publish:",
         disabled=bool(problems),
     )
-    st.caption("This sends the sound to Freesound, where it is moderated before it is public.")
+    st.caption("Freesound moderates sounds before they become public.")
     if pressed and publish_progress.start(clip.key, outgoing, form):
         st.rerun()
 
@@ -278,7 +278,7 @@ def _sign_in_button() -> None:
         icon=":material/login:",
         on_click=auth.request_sign_in,
     )
-    st.caption("You come back to this sound, and to everything typed here.")
+    st.caption("Your sound and everything typed here are kept.")
 
 
 def _problems(problems: list[Problem]) -> None:

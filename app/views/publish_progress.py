@@ -115,7 +115,7 @@ def outcome(upload: Upload) -> None:
             label, icon = f"Sound {upload.sound_id} on Freesound", ":material/open_in_new:"
             st.link_button(label, upload.url, icon=icon)
             page = str(PAGES / "monitor.py")
-            st.page_link(page, label="See it in the monitor", icon=":material/graphic_eq:")
+            st.page_link(page, label="Show in Monitor", icon=":material/graphic_eq:")
     elif upload.is_open:
         st.warning(message, icon=":material/hourglass_top:")
     else:

@@ -10,21 +10,19 @@ from streamlit.delta_generator import DeltaGenerator
 
 from app import auth, services, state
 from app.auth import Viewer
-from app.components.player import Floats, levels_over_time, player
 from app.components.tag_editor import tag_editor
-from app.routes import media_url
 from app.text import plain
 from app.views import review_actions
 from app.views.history import history_dialog
 from app.views.similar import similar_dialog
-from app.views.sound_text import facts_text, review_status, uploader_line
+from app.views.sound_parts import offered_tags, rejected_tags, sound_player
+from app.views.sound_text import review_status, uploader_line
 from app.views.withdrawal import may_be_offered, withdraw_dialog
+from core.curation.tag_search import TagEntry
 from core.events.fold import SoundState
 from core.people import shown_name
 
 POLL_INTERVAL_S = 2
-MIN_GUESS_PROBABILITY = 0.05
-"""Guesses below it are noise; the player lists them all the same."""
 HISTORY, SIMILAR, WITHDRAW = "History", "Similar sounds", "Withdraw"
 NOT_SURE, UNTAGGABLE = "Mark as not sure", "Mark as cannot be tagged"
 
@@ -49,7 +47,7 @@ def card_key(sound_id: str) -> str:
     return f"sound-{sound_id.replace(':', '-')}"
 
 
-def review_card(data: CardData, vocabulary: tuple[str, ...], unsaved: DeltaGenerator) -> None:
+def review_card(data: CardData, vocabulary: tuple[TagEntry, ...], unsaved: DeltaGenerator) -> None:
     """Draw the card of a sound.
 
     Args:
@@ -65,7 +63,7 @@ def review_card(data: CardData, vocabulary: tuple[str, ...], unsaved: DeltaGener
 
 @st.fragment
 def _card(
-    sound_id: str, vocabulary: tuple[str, ...], unsaved: DeltaGenerator, loaded: list[CardData]
+    sound_id: str, vocabulary: tuple[TagEntry, ...], unsaved: DeltaGenerator, loaded: list[CardData]
 ) -> None:
     """Draw the contents: first from what the page has loaded, later from what is there then."""
     data = loaded.pop() if loaded else _load(sound_id)
@@ -75,7 +73,7 @@ def _card(
         return
     left_column, right_column = st.columns([3, 2], gap="medium")
     with left_column:
-        _player(sound)
+        sound_player(sound, f"player-{sound.sound_id}")
         uploader_line(sound)
     with right_column:
         _editor(sound, vocabulary, data.viewer)
@@ -90,39 +88,7 @@ def _load(sound_id: str) -> CardData:
     return CardData(sound, auth.viewer(), is_waiting)
 
 
-def _player(sound: SoundState) -> None:
-    if services.workspace().media.path(sound.media.audio) is None:
-        st.markdown(f"**{plain(sound.sound.title)}**")
-        st.caption("This workspace has no media of the sound: it was imported without them.")
-        return
-    times, levels = _levels(sound)
-    player(
-        key=f"player-{sound.sound_id}",
-        audio_url=media_url(sound.media.audio),
-        picture_url=media_url(sound.media.spectrogram),
-        title=sound.sound.title,
-        facts=facts_text(sound),
-        seconds=sound.sound.seconds,
-        suggestions=sound.suggestions,
-        times=times,
-        levels=levels,
-        thresholds=services.thresholds(sound.model) if sound.model else None,
-        rejected=rejected_tags(sound),
-        compact=True,
-    )
-    if sound.sound.note:
-        st.caption(f":material/info: {plain(sound.sound.note)}")
-
-
-def _levels(sound: SoundState) -> tuple[Floats, Floats] | tuple[None, None]:
-    """Return the suggestions over time, if the sidecar of their prediction is there."""
-    if sound.model is None:
-        return None, None
-    arrays = services.workspace().sidecars.get(sound.sound_id, sound.model)
-    return levels_over_time(arrays, services.vocabulary(sound.model), sound.suggestions)
-
-
-def _editor(sound: SoundState, vocabulary: tuple[str, ...], viewer: Viewer) -> None:
+def _editor(sound: SoundState, vocabulary: tuple[TagEntry, ...], viewer: Viewer) -> None:
     """Draw the chips.
 
     The person edits the state that they were shown, until they save it or have nothing unsaved.
@@ -132,13 +98,7 @@ def _editor(sound: SoundState, vocabulary: tuple[str, ...], viewer: Viewer) -> N
         state.tag_editor_key(sound.sound_id),
         shown.tags,
         vocabulary,
-        [
-            tag
-            for tag in sound.suggestions
-            if tag.tag not in shown.tags
-            and tag.tag not in rejected_tags(sound)
-            and tag.probability >= MIN_GUESS_PROBABILITY
-        ],
+        offered_tags(sound, shown.tags),
         version=shown.last_event.event_id,
         disabled=not viewer.edit.allowed,
         title=sound.sound.title,
@@ -150,11 +110,6 @@ def _editor(sound: SoundState, vocabulary: tuple[str, ...], viewer: Viewer) -> N
             f":material/group: {name} has changed this sound since; "
             "your changes will be added to theirs."
         )
-
-
-def rejected_tags(sound: SoundState) -> set[str]:
-    """Return the tags that a person has said the sound does not have."""
-    return {tag for tag, decision in sound.decisions.items() if not decision.is_positive}
 
 
 def _shown_state(sound: SoundState) -> SoundState:

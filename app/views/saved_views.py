@@ -23,7 +23,7 @@ def saved_views_menu(view: View) -> None:
             with st.container(horizontal=True, vertical_alignment="center", key=f"view-{number}"):
                 _view(number, saved, is_own=saved.author == actor)
         if not views:
-            st.caption("No view has been saved yet.")
+            st.caption("No saved views yet.")
         if actor:
             _form(view)
 
@@ -46,8 +46,8 @@ def _view(number: int, saved: SavedView, *, is_own: bool) -> None:
 
 def _form(view: View) -> None:
     with st.form("save-view", border=False):
-        st.text_input("Name of this view", key=state.view_name.key, max_chars=MAX_NAME_LENGTH)
-        st.checkbox("Share it with everybody here", key=state.view_shared.key)
+        st.text_input("View name", key=state.view_name.key, max_chars=MAX_NAME_LENGTH)
+        st.checkbox("Share with everyone", key=state.view_shared.key)
         st.form_submit_button("Save view", on_click=_save, args=(view,))
     if problem := state.view_problem.pop():
         st.error(plain(problem))
@@ -55,7 +55,7 @@ def _form(view: View) -> None:
 
 def _open(saved: SavedView) -> None:
     choice = saved.choice
-    view = replace(current_view(), query=choice.query, order=choice.order, cursor="", number=1)
+    view = replace(current_view().beginning(), query=choice.query, order=choice.order)
     go_to(view)
 
 

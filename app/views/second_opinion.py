@@ -3,23 +3,24 @@
 import streamlit as st
 
 from app import auth, services, state
-from app.components.player import player
 from app.components.tag_editor import edited_tags, forget_edits, tag_editor
-from app.routes import media_url
 from app.text import plural
 from app.views import review_actions
 from app.views.sound_list import known_tags
-from app.views.sound_text import facts_text
-from core.curation.second_opinion import blind_state, waiting_for
+from app.views.sound_parts import offered_tags, sound_player
+from core.curation.second_opinion import blind_state, is_waiting_for, waiting_for
 from core.events.fold import SoundState, confirm
 
 MAX_WAITING = 20
-MIN_GUESS_PROBABILITY = 0.05
 
 
 def is_offered() -> bool:
     """Return True where a share of the reviewed sounds gets a second opinion."""
-    return services.settings().second_opinion_share > 0
+    return _share() > 0
+
+
+def _share() -> float:
+    return services.settings().second_opinion_share
 
 
 @st.dialog("Second opinion", width="large", icon=":material/visibility_off:", on_dismiss="rerun")
@@ -33,24 +34,10 @@ def second_opinion_dialog() -> None:
         f"{plural(len(sounds), 'sound')} of other curators. Their decisions are not shown to you."
     )
     sound = _blind(sounds[0].sound_id)
-    if services.workspace().media.path(sound.media.audio) is not None:
-        player(
-            key=f"blind-player-{sound.sound_id}",
-            audio_url=media_url(sound.media.audio),
-            picture_url=media_url(sound.media.spectrogram),
-            title=sound.sound.title,
-            facts=facts_text(sound),
-            seconds=sound.sound.seconds,
-            suggestions=sound.suggestions,
-            compact=True,
-        )
-    guesses = [
-        tag
-        for tag in sound.suggestions
-        if tag.tag not in sound.tags and tag.probability >= MIN_GUESS_PROBABILITY
-    ]
+    sound_player(sound, f"blind-player-{sound.sound_id}")
     key, version = _editor_key(sound.sound_id), sound.last_event.event_id
-    tag_editor(key, sound.tags, known_tags(), guesses, version=version, title=sound.sound.title)
+    guesses, title = offered_tags(sound, sound.tags), sound.sound.title
+    tag_editor(key, sound.tags, known_tags(), guesses, version=version, title=title)
     st.button(
         "Confirm and next",
         key=f"blind-confirm-{sound.sound_id}",
@@ -65,8 +52,8 @@ def second_opinion_dialog() -> None:
 def _waiting(actor: str) -> list[SoundState]:
     if not actor:
         return []
-    reviews, share = services.curation().reviews, services.settings().second_opinion_share
-    return waiting_for(actor, services.workspace().sounds, reviews, share, MAX_WAITING)
+    reviews, sounds = services.curation().reviews, services.workspace().sounds
+    return waiting_for(actor, sounds, reviews, _share(), MAX_WAITING)
 
 
 def _blind(sound_id: str) -> SoundState:
@@ -80,7 +67,8 @@ def _editor_key(sound_id: str) -> str:
 def give_opinion(sound_id: str) -> None:
     """Write the viewer's review, based on what they were shown."""
     actor = review_actions.actor_for("opinion", sound_id, lambda: give_opinion(sound_id))
-    if actor is None or not any(each.sound_id == sound_id for each in _waiting(actor)):
+    log, share = services.workspace().events.of_sound(sound_id), _share()
+    if actor is None or not log or not is_waiting_for(actor, log, share):
         return
     sound, key = _blind(sound_id), _editor_key(sound_id)
     tags = edited_tags(key, sound.tags, sound.last_event.event_id)

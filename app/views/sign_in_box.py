@@ -39,8 +39,8 @@ def _name_form(name: str) -> None:
         st.popover(label, type="tertiary", icon=":material/edit:"),
         st.form("local-name", border=False),
     ):
-        st.text_input("Record them under", key=state.new_local_name.key, max_chars=60)
-        st.form_submit_button("Change", on_click=_rename)
+        st.text_input("Record corrections under", key=state.new_local_name.key, max_chars=60)
+        st.form_submit_button("Save", on_click=_rename)
 
 
 def _rename() -> None:

@@ -1,15 +1,17 @@
 """Sounds that are like a sound: to hear, to copy tags from, to review together."""
 
+from dataclasses import replace
+
 import streamlit as st
 
-from app import auth, services, state
+from app import auth, services
 from app.components.player import player
 from app.routes import media_url
 from app.state import ListedPage
 from app.text import plain
 from app.views import review_actions
 from app.views.sound_text import facts_text
-from app.views.view import current_view
+from app.views.view import View, current_view, go_to
 from core.curation.similar import Neighbour
 from core.events.fold import SoundState, save_changes
 
@@ -24,12 +26,11 @@ def similar_dialog(sound_id: str) -> None:
     sound = services.workspace().sounds.get(sound_id)
     neighbours, is_complete = _neighbours(sound) if sound else ([], True)
     if not is_complete:
-        st.info("Still indexing; more sounds will be found soon.")
+        st.info("Still indexing: more sounds will appear soon.")
     if sound is None or not neighbours:
-        st.info("No similar sound is known yet.")
+        st.info("No similar sounds yet.")
         return
-    ids = (sound_id, *(neighbour.state.sound_id for neighbour in neighbours))
-    if st.button("Review together", key="review-together", on_click=_list, args=(sound, ids)):
+    if st.button("Review together", key="review-together", on_click=_list, args=(sound_id,)):
         st.rerun()
     may_edit = auth.viewer().edit.allowed
     for neighbour in neighbours:
@@ -55,19 +56,19 @@ def _neighbour(sound_id: str, neighbour: Neighbour, *, may_edit: bool) -> None:
             audio_url=media_url(other.media.audio),
             picture_url=media_url(other.media.spectrogram),
             title=other.sound.title,
-            facts=facts_text(other),
+            facts=facts_text(other, short=True),
             seconds=other.sound.seconds,
             suggestions=(),
             compact=True,
         )
     with st.container(horizontal=True, vertical_alignment="center"):
         tags = " · ".join(plain(tag) for tag in other.tags) or "no tags"
-        st.markdown(f"{neighbour.similarity:.0%} alike: {tags}")
+        st.markdown(f"{neighbour.similarity:.0%} similar: {tags}")
         if (
             may_edit
             and other.tags
             and st.button(
-                f"Copy tags of {plain(other.sound.title)}",
+                f"Copy tags from {plain(other.sound.title)}",
                 key=f"copy-{other.sound_id}",
                 on_click=copy_tags,
                 args=(sound_id, other.sound_id),
@@ -85,14 +86,29 @@ def copy_tags(sound_id: str, other_id: str) -> None:
     sound, other = states[sound_id], states[other_id]
     event = save_changes(sound, (*sound.tags, *other.tags), actor)
     if event is None:
-        review_actions.note(sound_id, "The sound has all these tags already.")
+        review_actions.note(sound_id, "This sound already has all these tags.")
     else:
         review_actions.save_review("copy", event)
 
 
-def _list(sound: SoundState, sound_ids: tuple[str, ...]) -> None:
-    """Make the list that of a sound and those like it."""
-    title = f"Sounds like {sound.sound.title}"
-    total, key = len(sound_ids), current_view().key
-    page = ListedPage(key, sound_ids, total, True, next=None, previous=None, title=title)
-    state.listed_page.set(page)
+def similar_ids(sound_id: str) -> tuple[str, ...]:
+    """Return a sound and those like it, most similar first; none where there is no such sound."""
+    sound = services.workspace().sounds.get(sound_id)
+    if sound is None or sound.withdrawn:
+        return ()
+    neighbours, _ = _neighbours(sound)
+    return (sound_id, *(neighbour.state.sound_id for neighbour in neighbours))
+
+
+def similar_page(view: View) -> ListedPage | None:
+    """Return the list of a sound and those like it, as the address says; None without the sound."""
+    ids = similar_ids(view.like)
+    if not ids:
+        return None
+    title = f"Sounds like {services.workspace().sounds.get_many(ids[:1])[ids[0]].sound.title}"
+    return ListedPage(view.key, ids, len(ids), True, next=None, previous=None, title=title)
+
+
+def _list(sound_id: str) -> None:
+    """Show a sound and those like it: in the list, or one after another."""
+    go_to(replace(current_view().beginning(), like=sound_id))

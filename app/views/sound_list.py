@@ -14,14 +14,17 @@ from app.views import review_actions
 from app.views.errors import log_error
 from app.views.fetch import can_fetch
 from app.views.review_card import CardData, card_key, review_card
+from app.views.similar import similar_page
 from app.views.view import View, current_view, go_to
 from core.curation.query_params import query_to_params
+from core.curation.tag_search import TagEntry, tag_entries
 from core.events.query import Query
 from core.storage.active_model import active_version
 from core.storage.runs import Run
 from core.storage.sync import SyncStatus
 
 POLL_INTERVAL_S = 5
+COUNTS_TTL_S = 300
 
 
 @st.fragment(run_every=POLL_INTERVAL_S)
@@ -72,7 +75,7 @@ def _announce(sounds: int) -> None:
 def _first_page() -> None:
     """Read the list anew, from its beginning."""
     state.listed_page.pop()
-    go_to(replace(current_view(), cursor="", number=1))
+    go_to(current_view().beginning())
 
 
 def sound_list(view: View) -> None:
@@ -111,6 +114,9 @@ def _listed_page(view: View) -> ListedPage:
 
 
 def _read_page(view: View) -> ListedPage:
+    alike = similar_page(view) if view.like else None
+    if alike is not None:
+        return alike
     sounds, size = services.workspace().sounds, services.settings().page_size
     page = sounds.page(view.query, size=size, order=view.order, cursor=view.cursor)
     if not page.sounds and view.cursor:
@@ -170,21 +176,30 @@ def _unsaved_bar() -> DeltaGenerator:
 
 
 @st.cache_data(ttl=POLL_INTERVAL_S, show_spinner=False)
-def known_tags() -> tuple[str, ...]:
-    """Return the model's vocabulary and every tag that people have added, sorted."""
+def known_tags() -> tuple[TagEntry, ...]:
+    """Return the model's vocabulary and all other tags of sounds, for the search of tags.
+
+    A tag that somebody has just added is in it within seconds; the counts are those of some minutes
+    ago, so that browsers do not fetch them again with every review.
+    """
     workspace = services.workspace()
     model = active_version(workspace)
     vocabulary = services.vocabulary(model) if model else ()
-    return tuple(sorted({*vocabulary, *workspace.sounds.added_tags()}))
+    return tag_entries({*vocabulary, *workspace.sounds.added_tags()}, _counts_for_search())
+
+
+@st.cache_data(ttl=COUNTS_TTL_S, show_spinner=False)
+def _counts_for_search() -> dict[str, int]:
+    return dict(services.workspace().sounds.tag_counts())
 
 
 def empty_list(query: Query) -> None:
     """Draw why there is nothing to show, and what the viewer can do about it."""
     if query_to_params(query):
-        st.info("No sound fits this filter.", icon=":material/filter_alt_off:")
+        st.info("No sounds match these filters.", icon=":material/filter_alt_off:")
         return
     if can_fetch():
-        advice = "Press “Fetch new sounds” above for the newest sounds of Freesound."
+        advice = "Press “Fetch new sounds” to get the newest sounds from Freesound."
     elif not auth.viewer().run.allowed:
         advice = "Ask a maintainer to add sounds."
     else:
@@ -193,4 +208,4 @@ def empty_list(query: Query) -> None:
             "`python -m jobs tag` tags new files in it. With FREESOUND_API_KEY set, the newest "
             "sounds of Freesound can be fetched here."
         )
-    st.info(f"There are no sounds yet. {advice}", icon=":material/folder_open:")
+    st.info(f"No sounds yet. {advice}", icon=":material/folder_open:")

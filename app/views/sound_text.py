@@ -20,14 +20,14 @@ REVIEW_STATES = {
 }
 
 
-def facts_text(state_of_sound: SoundState) -> str:
-    """Return author, length, format, license, category and age in one line."""
+def facts_text(state_of_sound: SoundState, *, short: bool = False) -> str:
+    """Return author, length, format, license, category and age in one line; `short`: no format."""
     sound = state_of_sound.sound
+    channels = CHANNELS.get(sound.channels, f"{sound.channels} channels")
     parts = [
         sound.author and f"by {sound.author}",
         clock(sound.seconds),
-        sound.container,
-        CHANNELS.get(sound.channels, f"{sound.channels} channels"),
+        *(() if short else (sound.container, channels)),
         license_name(sound.license),
         sound.category,
         ago(state_of_sound.arrived),
@@ -47,13 +47,16 @@ def uploader_line(sound: SoundState) -> None:
         if sound.sound.is_explicit:
             st.badge("Explicit", icon=":material/explicit:", color="orange")
         if details:
-            st.caption(details)
+            st.caption(details, width="content")
         if tags:
-            st.caption(f":material/sell: The uploader's tags: {_uploader_tags(sound)}")
+            st.caption(f":material/sell: Uploader's tags: {_uploader_tags(sound)}", width="content")
         if wish:
-            st.caption(f":material/smart_toy: For training generative models: {plain(wish)}")
+            st.caption(
+                f":material/smart_toy: Generative AI training: {plain(wish)}", width="content"
+            )
         if page:
-            st.caption(f"[On Freesound :material/open_in_new:]({page})")
+            # Not a caption: those are faded, and a link in one has too little contrast.
+            st.markdown(f":small[[On Freesound :material/open_in_new:]({page})]", width="content")
 
 
 def _details(sound: Sound) -> str:
@@ -92,4 +95,4 @@ def review_status(sound: SoundState) -> str:
         return ":material/file_open: Imported, not reviewed"
     if sound.tags:
         return ":material/auto_awesome: Suggested, not reviewed"
-    return ":material/auto_awesome: The model is not sure of any tag"
+    return ":material/auto_awesome: No suggested tags"

@@ -10,7 +10,7 @@ from app.views.second_opinion import is_offered, second_opinion_dialog
 from app.views.view import View
 from app.views.your_work import agreement_dialog, your_work_dialog
 
-BULK, EXPORT, WORK, AGREEMENT = "Edit many at once", "Export", "Your work", "Agreement of curators"
+BULK, EXPORT, WORK, AGREEMENT = "Bulk edit", "Export", "Your work", "Agreement of curators"
 OPINION = "Second opinion"
 
 

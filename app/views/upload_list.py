@@ -40,7 +40,7 @@ def other_uploads(pending: PendingUploads, uploads: Sequence[Upload]) -> None:
     files = pending.pending_description
     if not others and not files:
         return
-    st.header("Also on its way at Freesound", anchor=False)
+    st.header("Also pending on Freesound", anchor=False)
     lines = []
     for entry in others:
         text = processing_text(entry.processing_state) or "waiting for moderation"
@@ -87,9 +87,9 @@ def _withdrawal(upload: Upload) -> None:
         return
     icon = ":material/delete_forever:"
     with st.popover("Withdraw from Earmark", type="tertiary", icon=icon):
-        st.caption("It leaves Earmark for good. On Freesound nothing changes.")
+        st.caption("Removes the sound from Earmark permanently. It stays on Freesound.")
         st.button(
-            "Withdraw for good",
+            "Withdraw permanently",
             key=f"withdraw-{upload.upload_id}",
             on_click=withdraw_own,
             args=(upload.upload_id,),

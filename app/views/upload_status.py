@@ -20,7 +20,7 @@ PROCESSING = {
     "Queued": "waiting to be processed",
     "Processing": "being processed",
     "Processed": "processed",
-    "Failed": "Freesound could not process it: is it a whole audio file?",
+    "Failed": "Freesound could not process it: the file may be damaged",
 }
 
 
@@ -34,7 +34,7 @@ def look_up(person: Person) -> UploadStates:
         return known[1]
     publisher, with_token = services.publisher(), auth.with_token(person)
     try:
-        with st.spinner("Asking Freesound ..."):
+        with st.spinner("Checking Freesound ..."):
             publisher.resolve_uploads(person, with_token)
             states = publisher.states(person, with_token)
         _withdraw_gone(states, person)
@@ -60,7 +60,7 @@ def standing(upload: Upload, states: UploadStates) -> str:
     if upload.sound_id not in states.sounds:
         return "On Freesound."
     if _is_gone(upload, states):
-        return "Freesound does not have it any more: it was not accepted, or deleted."
+        return "No longer on Freesound: it was not accepted, or was deleted."
     sound = states.sounds[upload.sound_id]
     is_public = sound is not None and sound.duration > 0
     return "Public on Freesound." if is_public else "On Freesound: being processed."

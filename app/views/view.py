@@ -7,6 +7,7 @@ import streamlit as st
 
 from core.curation.query_params import query_from_params, query_to_params
 from core.events.query import Order, Query
+from core.events.types import is_sound_id
 
 Mode = Literal["list", "review"]
 MODES: tuple[Mode, ...] = ("list", "review")
@@ -23,6 +24,7 @@ class View:
         mode: As a list, or one after another.
         cursor: Where in the list, as `core.events.query.Page` says.
         number: The page's number, for people.
+        like: Id of a sound: it and those like it are shown, whatever the filters; else empty.
         problem: A sentence where a part of the address could not be used, else empty.
     """
 
@@ -32,11 +34,17 @@ class View:
     cursor: str
     number: int
     problem: str
+    like: str = ""
 
     @property
     def key(self) -> str:
         """Return a text that stands for this page of sounds."""
-        return repr((sorted(query_to_params(self.query, self.order).items()), self.cursor))
+        params = sorted(query_to_params(self.query, self.order).items())
+        return repr((params, self.cursor, self.like))
+
+    def beginning(self) -> "View":
+        """Return the first page of the sounds that the filters choose."""
+        return replace(self, cursor="", number=1, like="")
 
 
 def current_view() -> View:
@@ -53,7 +61,13 @@ def current_view() -> View:
         cursor=params.get("cursor", "")[:500],
         number=min(int(number), MAX_PAGE) if number.isascii() and number.isdecimal() else 1,
         problem=parsed.problem,
+        like=_sound_id(params.get("like", "")),
     )
+
+
+def _sound_id(text: str) -> str:
+    """Return the id of a sound; an empty text where it is none."""
+    return text if is_sound_id(text) else ""
 
 
 def address(view: View) -> dict[str, str]:
@@ -61,6 +75,8 @@ def address(view: View) -> dict[str, str]:
     params = query_to_params(view.query, view.order)
     if view.mode == "review":
         params["mode"] = view.mode
+    if view.like:
+        params["like"] = view.like
     if view.cursor:
         params |= {"cursor": view.cursor, "page": str(view.number)}
     return params
@@ -75,7 +91,7 @@ def change_query(**changes: object) -> None:
     """Go to the first page of the sounds that other filters choose."""
     view = current_view()
     query = replace(view.query, **changes)  # type: ignore[arg-type]
-    go_to(replace(view, query=query, cursor="", number=1))
+    go_to(replace(view.beginning(), query=query))
 
 
 def set_mode(mode: Mode) -> None:

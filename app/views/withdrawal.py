@@ -34,8 +34,8 @@ def may_be_offered(sound: SoundState, viewer: Viewer) -> bool:
 def withdraw_dialog(sound_id: str) -> None:
     """Ask for a reason and a second press."""
     st.markdown(
-        "Withdrawing removes the sound from Earmark for good, not from Freesound. "
-        "**It cannot be undone.**"
+        "Removes the sound from Earmark permanently. It stays on Freesound. "
+        "**This cannot be undone.**"
     )
     st.text_input("Reason", key=state.withdrawal_reason(sound_id).key, max_chars=MAX_REASON_LENGTH)
     with st.container(horizontal=True):

@@ -19,12 +19,12 @@ def your_work_dialog() -> None:
     """Draw the viewer's reviews, and which model version learned from their corrections."""
     actor = auth.viewer().actor
     if not actor:
-        st.info("You have not reviewed a sound yet.")
+        st.info("No reviews yet.")
         return
     work = your_work(services.curation().reviews, actor, _midnight(), _learned())
     with st.container(horizontal=True):
         st.metric("Reviews today", f"{work.today:,}", border=True)
-        st.metric("Reviews in all", f"{work.reviews:,}", border=True)
+        st.metric("Total reviews", f"{work.reviews:,}", border=True)
         st.metric("Tags corrected", f"{work.corrections:,}", border=True)
     for model, number in work.learned:
         st.markdown(f"{plural(number, 'correction')} in {plain(str(model))}")
@@ -54,15 +54,15 @@ def agreement_dialog() -> None:
     """Draw Cohen's kappa over the sounds that two people judged independently."""
     report = _report()
     if not report.sounds:
-        st.info("No sound has been reviewed by two people independently yet.")
+        st.info("No sound has two independent reviews yet.")
         return
     with st.container(horizontal=True):
         st.metric("Cohen's kappa", _kappa_text(report.overall), border=True)
         st.metric("Judgements (n)", f"{report.overall.n:,}", border=True)
         st.metric("Sounds", f"{report.sounds:,}", border=True)
     st.caption(
-        "1 is full agreement, 0 that of chance. Tags with fewer than "
-        f"{MIN_JUDGEMENTS} judgements get no kappa."
+        "1 means full agreement, 0 agreement by chance. Kappa is given for tags with at least "
+        f"{MIN_JUDGEMENTS} judgements."
     )
     rows = [
         {"Tag": csv_cell(tag), "Kappa": kappa.value, "n": kappa.n, "Same": kappa.same}

@@ -4,15 +4,15 @@ Two tables repeat a few fields of each *reviewed* and *undone* event. Triggers f
 transaction that adds an event, whoever adds it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sql
 from sqlalchemy import Column, Connection, Integer, Table, Text
 
-from core.events.rows import batches
-from core.events.types import iso
+from core.events.rows import batches, histories
+from core.events.types import SoundEvent, iso
 from core.sqlite import Database
 
 _meta = sql.MetaData()
@@ -96,6 +96,19 @@ class ReviewLog:
             reviews, corrections = connection.execute(query).one()
         return Totals(reviews, int(corrections))
 
+    def sounds_since(self, actor: str, since: datetime, limit: int) -> list[str]:
+        """Return the sounds that a person has reviewed since a time, if that was not undone.
+
+        Args:
+            actor: The person.
+            since: The earliest time that counts.
+            limit: Sounds at most.
+        """
+        query = sql.select(_reviews.c.sound_id).distinct().limit(limit)
+        query = query.where(_reviews.c.actor == actor, _reviews.c.time >= iso(since), ~_is_undone())
+        with self._database.reading() as connection:
+            return list(connection.execute(query).scalars())
+
     def latest_sounds(self, limit: int) -> list[str]:
         """Return the sounds of the latest `limit` reviews, latest first, each once."""
         query = sql.select(_reviews.c.sound_id).order_by(_reviews.c.time.desc()).limit(limit)
@@ -112,6 +125,11 @@ class ReviewLog:
                 for sound_id, actor in connection.execute(query.where(columns.sound_id.in_(ids))):
                     people.setdefault(sound_id, set()).add(actor)
         return people
+
+    def histories(self, sound_ids: Sequence[str]) -> Mapping[str, Sequence[SoundEvent]]:
+        """Return everything that happened to some sounds, by sound, read together."""
+        with self._database.reading() as connection:
+            return histories(connection, sound_ids)
 
     def events_of_batch(self, batch: str) -> dict[str, set[str]]:
         """Return the ids of all events of one edit of many sounds, by sound."""

@@ -76,10 +76,28 @@ def waiting_for(
 def _confirmed(sounds: SoundIndex, sound_ids: Sequence[str]) -> Iterator[SoundState]:
     """Yield those of some sounds that are in view and confirmed by a review that counts."""
     for start in range(0, len(sound_ids), _CHUNK_SIZE):
-        for state in sounds.get_many(sound_ids[start : start + _CHUNK_SIZE]).values():
-            by_review = isinstance(state.last_review, ReviewedEvent)
-            if by_review and state.reviewed and not state.withdrawn:
-                yield state
+        states = sounds.get_many(sound_ids[start : start + _CHUNK_SIZE]).values()
+        yield from filter(_is_confirmed, states)
+
+
+def _is_confirmed(state: SoundState) -> bool:
+    """Return True for a sound that is in view and confirmed by a review that counts."""
+    by_review = isinstance(state.last_review, ReviewedEvent)
+    return by_review and state.reviewed and not state.withdrawn
+
+
+def is_waiting_for(actor: str, events: Sequence[SoundEvent], share: float) -> bool:
+    """Return True if a sound waits for a person's second opinion.
+
+    Args:
+        actor: The person.
+        events: The sound's whole history.
+        share: Of the sounds, see `is_selected`.
+    """
+    state = fold(events)
+    people = {event.actor for event in events if isinstance(event, ReviewedEvent)}
+    is_other = len(people) == 1 and actor not in people
+    return is_other and _is_confirmed(state) and is_selected(state.sound_id, share)
 
 
 def blind_state(events: Sequence[SoundEvent]) -> SoundState:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from core.tags import REAL_WORDS
 
@@ -29,12 +30,11 @@ _SEPARATORS = re.compile(r"[\s_-]+")
 _EXACT, _PREFIX, _ALIAS, _INSIDE, _NEAR = range(5)
 
 
-@dataclass(frozen=True)
-class TagEntry:
+class TagEntry(NamedTuple):
     """A tag, the number of sounds that carry it, and other words for it in normal spelling."""
 
     tag: str
-    count: int
+    sounds: int
     aliases: tuple[str, ...] = ()
 
 
@@ -43,7 +43,7 @@ class TagMatch:
     """A tag that matches what was typed; `alias` is the word that matched in its place, else ""."""
 
     tag: str
-    count: int
+    sounds: int
     alias: str = ""
 
 
@@ -67,7 +67,7 @@ def tag_entries(vocabulary: Iterable[str], counts: Mapping[str, int]) -> tuple[T
         )
         for tag in tags
     )
-    return tuple(sorted(entries, key=lambda entry: (-entry.count, entry.tag)))
+    return tuple(sorted(entries, key=lambda entry: (-entry.sounds, entry.tag)))
 
 
 def search_tags(
@@ -90,8 +90,8 @@ def search_tags(
         match = _rank(word, entry)
         if match is not None:
             rank, distance, alias = match
-            key = (rank, distance, -entry.count, entry.tag)
-            ranked.append((key, TagMatch(entry.tag, entry.count, alias)))
+            key = (rank, distance, -entry.sounds, entry.tag)
+            ranked.append((key, TagMatch(entry.tag, entry.sounds, alias)))
     return tuple(match for _, match in sorted(ranked, key=lambda item: item[0])[:limit])
 
 

@@ -12,9 +12,9 @@ _PREFERENCES = {
     "no-gen-ai": "no generative AI",
 }
 _LICENSES = {
-    "publicdomain/zero": "Creative Commons 0",
-    "licenses/by": "Attribution",
-    "licenses/by-nc": "Attribution NonCommercial",
+    "publicdomain/zero": "Public domain (CC0)",
+    "licenses/by": "Attribution (CC BY {version})",
+    "licenses/by-nc": "Attribution, non-commercial (CC BY-NC {version})",
 }
 _DEED = re.compile(r"/(publicdomain/zero|licenses/[a-z+-]+)/([0-9.]+)/?")
 _MAX_ADDRESS_LENGTH = 300
@@ -29,7 +29,8 @@ def license_name(license: str) -> str:
             host and path count.
 
     Returns:
-        A name such as `Attribution 4.0`; anything that is no known deed stays as it is.
+        Its name as in the form for publishing, such as `Attribution (CC BY 4.0)`; anything that is
+        no known deed stays as it is.
     """
     parts = _split(license)
     deed = _DEED.fullmatch(parts[2]) if parts and parts[1] == "creativecommons.org" else None
@@ -40,7 +41,7 @@ def license_name(license: str) -> str:
         return "Sampling+"
     if kind not in _LICENSES:
         return license
-    return _LICENSES[kind] if kind == "publicdomain/zero" else f"{_LICENSES[kind]} {version}"
+    return _LICENSES[kind].format(version=version)
 
 
 def preference_in_words(gen_ai_preference: str) -> str:

@@ -6,6 +6,7 @@ from playwright.sync_api import expect
 
 from tests.helpers import app_browser
 from tests.helpers.app_browser import card, choose, sign_in_at_freesound
+from tests.helpers.app_pages import describe_sounds
 from tests.helpers.app_server import Server
 from tests.servers.team import team
 
@@ -43,10 +44,9 @@ def opened(context, address, title):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_page_has_a_serious_or_moderate_finding(chromium, server, scheme):
-    context = chromium.new_context(
-        viewport={"width": 1440, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
-    )
+def test_no_page_has_a_serious_or_moderate_finding(chromium, server, own_workspace, scheme):
+    describe_sounds(own_workspace)
+    context = opened_in(chromium, scheme)
     problems = []
     for path, title in PAGES:
         page = opened(context, server.url + path, title)
@@ -58,19 +58,45 @@ def test_no_page_has_a_serious_or_moderate_finding(chromium, server, scheme):
     assert problems == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_dialogs_have_no_serious_or_moderate_finding(chromium, server, scheme):
-    context = chromium.new_context(
+def opened_in(chromium, scheme):
+    """A browser's context in a color scheme."""
+    return chromium.new_context(
         viewport={"width": 1440, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
     )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_open_dialogs_and_menus_have_no_serious_or_moderate_finding(
+    chromium, server, own_workspace, scheme
+):
+    describe_sounds(own_workspace)
+    context = opened_in(chromium, scheme)
     page = opened(context, server.url, "Monitor")
+    dialog = page.get_by_role("dialog")
     problems = []
-    for entry in ("History", "Withdraw"):
-        choose(page, entry)
-        expect(page.get_by_role("dialog")).to_be_visible()
-        problems += [f"{entry}: {finding}" for finding in findings(page)]
+
+    def check(name, is_open):
+        expect(is_open).to_be_visible()
+        problems.extend(f"{name}: {finding}" for finding in findings(page))
         page.keyboard.press("Escape")
-        expect(page.get_by_role("dialog")).to_have_count(0)
+        expect(is_open).to_have_count(0)
+
+    for entry in ("History", "Similar sounds", "Withdraw"):
+        choose(page, entry)
+        check(entry, dialog)
+    for entry in ("Bulk edit", "Export", "Your work", "Agreement of curators"):
+        page.locator(".st-key-tools button").click()
+        page.get_by_role("menuitem", name=entry).click()
+        check(entry, dialog)
+    page.locator(".st-key-filter-popover button").first.click()
+    check("Filters", page.get_by_role("button", name="Clear filters"))
+    page.locator(".st-key-saved-views button").first.click()
+    check("Views", page.get_by_role("button", name="Save view"))
+    page.locator("[class*='st-key-more-'] button").first.click()
+    check("More", page.get_by_role("menuitem", name="History", exact=True))
+    app_browser.entry(page).fill("dog")
+    expect(card(page).get_by_role("option").first).to_be_visible()
+    problems += [f"typing: {finding}" for finding in findings(page)]
     context.close()
     assert problems == []
 
@@ -103,15 +129,32 @@ def shared_server(tmp_path):
         server.stop()
 
 
-def test_pages_of_visitors_and_of_people_who_signed_in_have_no_finding(chromium, shared_server):
+SHARED_PAGES = (
+    ("/", "Monitor"),
+    ("/?mode=review", "Monitor"),
+    ("/try", "Try your sound"),
+    ("/many", "Batch"),
+    ("/uploads", "Your uploads"),
+    ("/metrics", "Model metrics"),
+)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_of_visitors_and_of_people_who_signed_in_have_no_finding(
+    chromium, shared_server, scheme
+):
     problems = []
-    context = chromium.new_context(viewport={"width": 1440, "height": 900})
-    page = opened(context, shared_server.url, "Monitor")
-    problems += [f"visitor: {finding}" for finding in findings(page)]
-    page.get_by_role("button", name="Sign in with Freesound").click()
-    sign_in_at_freesound(page)
-    for path, title in (("/", "Monitor"), ("/try", "Try your sound"), ("/uploads", "Your uploads")):
-        page = opened(context, shared_server.url + path, title)
-        problems += [f"{path}: {finding}" for finding in findings(page)]
+    context = opened_in(chromium, scheme)
+    for viewer in ("visitor", "signed in"):
+        for path, title in SHARED_PAGES:
+            page = opened(context, shared_server.url + path, title)
+            problems += [f"{viewer}, {path}: {finding}" for finding in findings(page)]
+            page.close()
+        if viewer == "visitor":
+            page = opened(context, shared_server.url, "Monitor")
+            page.get_by_role("button", name="Sign in with Freesound").click()
+            sign_in_at_freesound(page)
+            expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+            page.close()
     context.close()
     assert problems == []

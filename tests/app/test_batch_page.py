@@ -252,7 +252,7 @@ def test_a_visitor_gets_a_table_of_what_the_hour_allows_and_the_rest_when_it_is_
     upload(page, (files[0], files[3], files[1]))
     assert len(page.error) == 1
     assert page.error[0].value.startswith("Visitors can try 1 clip an hour")
-    assert "2 files left" in shown(page)
+    assert "2 files not analysed" in shown(page)
     assert names(page) == ["dog-barking.ogg"]
     hour["now"] = 3600.0
     page.run()

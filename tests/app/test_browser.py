@@ -174,7 +174,7 @@ def test_new_sounds_are_announced_and_do_not_move_the_list_by_themselves(
 def test_a_view_can_be_shared_by_its_address(page, server):
     for address in ("/?state=reviewed", "/?show=Reviewed"):
         page.goto(server.url + address)
-        expect(page.get_by_text("No sound fits this filter")).to_be_visible()
+        expect(page.get_by_text("No sounds match these filters")).to_be_visible()
 
 
 def test_an_uploaded_clip_is_played_drawn_and_tagged(page, server, examples, own_workspace):

@@ -74,7 +74,7 @@ def test_from_a_visit_to_a_sound_in_the_monitor(
     assert [event.kind for event in events] == ["predicted", "published"]
     assert sorted(fold(events).tags) == sorted(shown)
 
-    page.get_by_role("link", name="See it in the monitor").click()
+    page.get_by_role("link", name="Show in Monitor").click()
     card = page.locator("[class*='st-key-sound-']").first
     expect(card.get_by_text(NAME)).to_be_visible()
     expect(card.locator(".chip b")).to_have_text(list(fold(events).tags))
@@ -101,7 +101,7 @@ def test_a_recording_can_be_published_and_a_part_of_it_is_enough(page, server, f
     page.get_by_role("slider", name="Start").focus()
     for _ in range(3):
         page.keyboard.press("ArrowRight")
-    expect(page.get_by_text("would be published")).to_be_visible()
+    expect(page.get_by_text("will be published")).to_be_visible()
     fill_in(page)
     entry = page.locator("input[placeholder='Search or type a tag']")
     entry.fill("beep, test, machine")
@@ -125,7 +125,7 @@ def test_who_declines_finds_the_draft_again(page, server, examples, freesound_se
     page.locator(
         "[name=deny], button:not([name=allow]), input[type=submit]:not([name=allow])"
     ).first.click()
-    expect(page.get_by_text("did not agree")).to_be_visible()
+    expect(page.get_by_text("was not given access")).to_be_visible()
     page.get_by_role("link", name="Back to Earmark").click()
     expect(page.get_by_label("Name", exact=True)).to_have_value(NAME)
     expect(page.get_by_role("button", name="Sign in with Freesound to publish")).to_be_visible()

@@ -6,12 +6,13 @@ from app import state
 from app.components.desk.request import parse_request
 from app.views.desk import desk_key
 from app.views.desk_actions import event_id_of, stored_tags
+from app.views.view import View
 from core.events.fold import confirm
 from core.events.query import Query
 from core.storage.local import open_local_workspace
 from tests.helpers.app_pages import first_sound, open_to_the_world
 
-KEY = desk_key(Query(), "newest")
+KEY = desk_key(View(Query(), "newest", "review", cursor="", number=1, problem=""))
 ID = "1" * 32
 
 

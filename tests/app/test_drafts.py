@@ -197,7 +197,7 @@ def test_another_browser_is_not_offered_the_draft(
     bark.open(connected)
     assert services.drafts().load(browser_sends["cookies"]["earmark-browser"], None)
     browser_sends["cookies"]["earmark-browser"] = OTHER
-    assert "working on" not in new_session.text()
+    assert "Restored draft" not in new_session.text()
 
 
 def test_after_a_sign_out_the_next_person_at_the_browser_gets_nothing(
@@ -211,7 +211,7 @@ def test_after_a_sign_out_the_next_person_at_the_browser_gets_nothing(
     assert files(own_workspace / "drafts") == []
     assert "My secret" not in [field.value for field in connected.text_input]
     sign_in("bob")
-    assert "working on" not in new_session.text()
+    assert "Restored draft" not in new_session.text()
 
 
 def test_a_second_window_does_not_bring_the_draft_back_for_the_next_person(
@@ -224,10 +224,10 @@ def test_a_second_window_does_not_bring_the_draft_back_for_the_next_person(
     other.button(key="sign-out").click().run()
     connected.text_input(key=bark.key("title")).set_value("My secret").run()
     sign_in("bob")
-    assert "working on" not in new_session.text()
+    assert "Restored draft" not in new_session.text()
     connected.run()
     assert not connected.text_input
-    assert "working on" not in new_session.text()
+    assert "Restored draft" not in new_session.text()
 
 
 def test_a_draft_comes_along_through_a_sign_in(

@@ -10,7 +10,7 @@ from app import services
 from app.analysis_queue import Requester
 from app.text import plain
 from app.views.fetch import NAMELESS_ACTOR
-from app.views.review_card import facts_text
+from app.views.sound_text import facts_text
 from core.events.types import Predicted, Sound, new_event
 from core.storage.local import open_local_workspace
 from tests.helpers.app_pages import (
@@ -139,7 +139,7 @@ def test_an_active_model_that_is_missing_is_not_replaced_in_what_is_kept(
     models = own_workspace / "models"
     models.rename(own_workspace / "elsewhere")
     press(app)
-    assert "Nothing more was fetched" in app.error[0].value
+    assert "Fetch stopped" in app.error[0].value
     assert "is not in" in app.error[0].value
 
 
@@ -173,7 +173,7 @@ def test_a_second_press_starts_nothing_and_shows_whose_fetch_runs(
     other.button(key="fetch").click().run()
     go_on.set()
     services.fetcher().wait()
-    assert "is fetching already" in shown(other)
+    assert "is already fetching" in shown(other)
     runs = open_local_workspace(own_workspace).runs.latest()
     assert len([run for run in runs if run.source == "Freesound"]) == 1
     assert "1 new sound from Freesound" in shown(other.run())
@@ -234,7 +234,7 @@ def test_the_uploaders_words_stand_beside_the_models_as_text(
     press(app)
     assert not app.exception
     text = shown(app)
-    assert "The uploader's tags:" in text
+    assert "Uploader's tags:" in text
     assert "my\\-garden" in text
     assert "no generative AI" in text
     assert plain(HOSTILE) in text
@@ -242,7 +242,7 @@ def test_the_uploaders_words_stand_beside_the_models_as_text(
     assert f"](https://freesound.org/people/alice/sounds/{number}/)" in text
     facts = facts_text(first_sound(own_workspace))
     assert "by alice" in facts
-    assert "Attribution 4.0 · Sound effects: Animals" in facts
+    assert "Attribution (CC BY 4.0) · Sound effects: Animals" in facts
 
 
 def test_tags_that_both_gave_are_bold(app, own_workspace, credential, upload):

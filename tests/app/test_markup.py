@@ -121,7 +121,7 @@ def test_names_titles_descriptions_and_files_are_text_on_every_page(
     reads(page, NAME, f"Reviewed by {NAME}")
 
     page.goto(f"{server.url}/uploads")
-    page.get_by_role("heading", name="Also on its way").wait_for()
+    page.get_by_role("heading", name="Also pending").wait_for()
     reads(page, NAME, TITLE, f"by {COPYCAT}", FILE)
 
     file = {"name": FILE, "mimeType": "audio/ogg", "buffer": (examples / "siren.ogg").read_bytes()}
@@ -130,12 +130,12 @@ def test_names_titles_descriptions_and_files_are_text_on_every_page(
     page.get_by_role("heading", name="Publish on Freesound").wait_for()
     page.get_by_label("Description").fill(ATTACK)
     page.get_by_label("Name", exact=True).fill(TITLE)
-    page.get_by_text("What exactly will be sent").click()
+    page.get_by_text("Sent to Freesound").click()
     reads(page, NAME, f"Publish as {NAME}", ATTACK, f"Sound. {FILE}")
 
     page.reload()
     page.get_by_role("heading", name="Publish on Freesound").wait_for()
-    reads(page, f"You were working on {FILE}.")
+    reads(page, f"Restored draft: {FILE}")
 
     page.goto(f"{server.url}/many")
     page.locator("input[type=file]").first.set_input_files(

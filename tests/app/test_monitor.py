@@ -1,11 +1,11 @@
 """The monitor under AppTest: what the address chooses, the two acts, many at once, history."""
 
+import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import sqlalchemy as sql
 
-from app import services
+from app import services, state
 from app.views.history import revert
 from app.views.second_opinion import give_opinion
 from core.events.fold import confirm, save_changes
@@ -22,6 +22,7 @@ from tests.helpers.app_pages import (
     shown,
     sounds,
 )
+from tests.helpers.statements import selects
 
 
 def cards(app) -> list[str]:
@@ -106,6 +107,37 @@ def test_an_address_with_all_filters_is_read_and_nonsense_in_it_is_named(app, ow
     page = at({"min": "<b>", "page": "x", "cursor": "../..", "mode": "?"})
     assert "was ignored" in shown(page)
     assert cards(page) == [sound.sound_id for sound in sounds(own_workspace, 10)]
+
+
+HOSTILE = {
+    "state": ("x", "reviewed", "'; DROP TABLE events"),
+    "tag": ("<script>", "nope", "x" * 500, ":red[x]", "\x00"),
+    "min": ("NaN", "0.333", "-1", "1e9", "1"),
+    "max": ("inf", "0", "0.01"),
+    "agreement": ("x", "none"),
+    "license": ("<b>", "x" * 300, "\u202e"),
+    "uploader": ("%00", "<img src=x>"),
+    "since": ("0001-01-01", "2026-99-99", "1990-01-01"),
+    "until": ("9999-12-31", "x", "2045-01-01"),
+    "run": ("0" * 32, "zz"),
+    "explicit": ("maybe", "yes"),
+    "q": ('"AND OR NOT(*', "a*b NEAR/2", "x" * 5000),
+    "order": ("x", "most-disputed"),
+    "page": ("-5", "9" * 40, "\u0661"),
+    "cursor": ("a" * 1000, "newest.1", "../.."),
+    "mode": ("<b>", "review"),
+    "show": ("To review", "<b>"),
+    "like": ("freesound:1", "<b>"),
+}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_nothing_in_an_address_breaks_the_page(app, own_workspace, seed):
+    generator = random.Random(seed)
+    names = generator.sample(sorted(HOSTILE), k=generator.randint(1, len(HOSTILE)))
+    page = at({name: generator.choice(HOSTILE[name]) for name in names})
+    assert len(page.warning) <= 1
+    assert not page.error
 
 
 def test_the_choices_of_a_filter_say_how_many_sounds_they_give(app, own_workspace):
@@ -209,17 +241,9 @@ def fresh_app():
 
 def count_statements(page) -> int:
     """The statements to SQLite of one more drawing of the page."""
-    executed = []
-
-    def note(*arguments) -> None:
-        executed.append(arguments[2])
-
-    sql.event.listen(sql.Engine, "before_cursor_execute", note)
-    try:
+    with selects() as statements:
         page.run()
-    finally:
-        sql.event.remove(sql.Engine, "before_cursor_execute", note)
-    return len([text for text in executed if text.lstrip().upper().startswith("SELECT")])
+    return len(statements)
 
 
 # Many at once, history, second opinion
@@ -244,7 +268,18 @@ def test_the_number_of_sounds_is_shown_before_an_edit_of_many(app, own_workspace
     number = open_local_workspace(own_workspace).sounds.count(
         Query(tag=first_sound(own_workspace).tags[0])
     )
-    assert f"**{number.number} sounds** match" in shown(tool(page, "Edit many at once"))
+    assert f"**{number.number} sounds** match" in shown(tool(page, "Bulk edit"))
+
+
+def test_an_edit_of_many_asks_for_a_name_first(app, own_workspace, monkeypatch):
+    monkeypatch.delenv("EARMARK_CURATOR")
+    app.run()
+    tool(app, "Bulk edit")
+    assert "sounds** match" not in shown(app)
+    app.text_input(key=state.asked_name("bulk").key).input("Ada")
+    next(button for button in app.button if button.label == "Continue").click().run()
+    tool(app, "Bulk edit")
+    assert "16 sounds** match" in shown(app)
 
 
 def test_your_work_counts_reviews_and_corrections(app, own_workspace):
@@ -254,7 +289,7 @@ def test_your_work_counts_reviews_and_corrections(app, own_workspace):
     press(app, f"save-{sound.sound_id}")
     tool(app, "Your work")
     values = {metric.label: metric.value for metric in app.metric}
-    assert values == {"Reviews today": "1", "Reviews in all": "1", "Tags corrected": "1"}
+    assert values == {"Reviews today": "1", "Total reviews": "1", "Tags corrected": "1"}
     assert "1 correction waiting for the next model version" in shown(app)
 
 

@@ -1,6 +1,7 @@
 """The monitor's list in a real browser: presses, pages, unsaved changes, widths, many at once."""
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
@@ -8,11 +9,23 @@ from playwright.sync_api import expect
 from core.events.types import new_event
 from core.storage.local import open_local_workspace
 from tests.helpers.app_browser import card, chips, choose, entry, note, press
-from tests.helpers.app_pages import sounds
+from tests.helpers.app_pages import describe_sounds, sounds
+from tests.helpers.commands import run_module
 
 pytestmark = pytest.mark.browser
 HOLD_MS = 120
 """Between the press of a mouse button and its release: a person's."""
+
+
+def test_typing_a_tag_or_another_word_for_it_shows_how_many_sounds_have_it(page, own_workspace):
+    number = dict(open_local_workspace(own_workspace).sounds.tag_counts())["dog"]
+    place = next(i for i, sound in enumerate(sounds(own_workspace, 10)) if "dog" not in sound.tags)
+    row = card(page, place).get_by_role("option").filter(has_not_text="Create").first
+    for typed, shown in (("dog", f"dog{number}"), ("hound", f"doghound{number}")):
+        entry(page, place).fill(typed)
+        expect(row).to_have_text(shown)
+    entry(page, place).press("Enter")
+    expect(chips(page, place).last).to_have_text("dog")
 
 
 @pytest.mark.parametrize("action", ["save", "confirm"])
@@ -96,13 +109,13 @@ def test_a_tag_is_replaced_in_all_sounds_that_match_and_one_press_takes_it_back(
     before = {sound.sound_id: sound.tags for sound in sounds(own_workspace)}
     number = dict(workspace.sounds.tag_counts())[tag]
     page.locator(".st-key-tools button").click()
-    page.get_by_role("menuitem", name="Edit many at once").click()
+    page.get_by_role("menuitem", name="Bulk edit").click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text(f"{number} sounds match")
     dialog.get_by_text("Replace a tag", exact=True).click()
     dialog.get_by_label("Tag", exact=True).fill(tag)
-    dialog.get_by_label("Replace it by").fill("replaced-tag")
-    dialog.get_by_label("Replace it by").press("Tab")
+    dialog.get_by_label("Replace with").fill("replaced-tag")
+    dialog.get_by_label("Replace with").press("Tab")
     dialog.get_by_role("button", name="Replace a tag in").click()
     expect(dialog).to_contain_text("Saved")
     assert dict(workspace.sounds.tag_counts())["replaced-tag"] == number
@@ -133,9 +146,49 @@ def test_after_a_save_a_card_has_one_menu_and_its_history_is_new(page, own_works
     expect(page.get_by_role("dialog")).to_contain_text("Ada")
 
 
-@pytest.mark.parametrize(("width", "least"), [(1920, 300), (1440, 300), (820, 300), (420, 200)])
-def test_cards_fit_every_width(page, width, least):
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [("CSV", "tags.csv"), ("JSON lines", "tags.jsonl"), ("id2prediction.json", "tags.json")],
+)
+def test_the_page_and_the_command_export_the_same_bytes(
+    page, server, own_workspace, tmp_path, form, name
+):
+    describe_sounds(own_workspace)
+    page.goto(f"{server.url}/?tag=dog")
+    page.locator(".st-key-tools button").click()
+    page.get_by_role("menuitem", name="Export").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text(form, exact=True).click()
+    expect(dialog.get_by_role("radio", name=form)).to_be_checked()
+    with page.expect_download() as download:
+        dialog.get_by_role("button", name="Download").click()
+    file = tmp_path / name
+    arguments = ("core", "export", file, "--filter", "tag=dog")
+    assert run_module(*arguments, EARMARK_WORKSPACE=str(own_workspace)).returncode == 0
+    assert Path(download.value.path()).read_bytes() == file.read_bytes() != b""
+
+
+def test_a_filter_is_in_the_address_and_survives_reload_and_back(page, own_workspace):
     expect(card(page).locator(".title")).not_to_be_empty()
+    search = page.get_by_role("textbox", name="Search title, tags and description")
+    search.fill("nowhere-to-be-seen")
+    search.press("Enter")
+    nothing = page.get_by_text("No sounds match these filters")
+    expect(nothing).to_be_visible()
+    assert "q=nowhere-to-be-seen" in page.url
+    page.reload()
+    expect(nothing).to_be_visible()
+    expect(search).to_have_value("nowhere-to-be-seen")
+    page.go_back()
+    expect(card(page).locator(".title")).not_to_be_empty()
+    expect(search).to_have_value("")
+
+
+@pytest.mark.parametrize(("width", "least"), [(1920, 300), (1440, 300), (820, 300), (420, 200)])
+def test_cards_fit_every_width(page, own_workspace, width, least):
+    describe_sounds(own_workspace)
+    page.reload()
+    expect(card(page).locator(".title")).to_have_text("Field recording 9")
     page.set_viewport_size({"width": width, "height": 900})
     picture = card(page).locator("img").first
     page.wait_for_function(

@@ -174,7 +174,7 @@ def test_an_empty_workspace_says_what_to_do(app, tmp_path, monkeypatch):
     monkeypatch.setenv("EARMARK_WORKSPACE", str(tmp_path / "empty"))
     app.run()
     assert not app.exception
-    assert "There are no sounds yet" in shown(app)
+    assert "No sounds yet" in shown(app)
 
 
 def test_a_broken_setting_is_one_sentence_on_the_page_and_one_line_in_the_log(

@@ -60,7 +60,7 @@ def test_the_name_can_be_changed_at_the_top(app, own_workspace, monkeypatch):
     sound = first_sound(own_workspace)
     app.run()
     app.text_input(key="new-local-name").set_value("Grace")
-    next(button for button in app.button if button.label == "Change").click().run()
+    next(button for button in app.button if button.label == "Save").click().run()
     confirm(app, sound)
     assert last_event(own_workspace, sound).actor == "Grace"
 

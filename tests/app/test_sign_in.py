@@ -122,7 +122,11 @@ def test_the_way_back_leads_to_our_own_pages_only(browser, server, to):
 
 def test_who_declines_gets_a_clear_page(browser, server):
     landed = follow(browser, consent(begin(browser, server), "alice", agree=False))
-    assert (landed.status_code, "did not agree" in landed.text, 'href="/try"' in landed.text) == (
+    assert (
+        landed.status_code,
+        "was not given access" in landed.text,
+        'href="/try"' in landed.text,
+    ) == (
         400,
         True,
         True,

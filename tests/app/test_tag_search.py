@@ -30,7 +30,7 @@ def in_browser(chromium):
     page.goto("about:blank")
 
     def run(script, entries, typed):
-        rows = [[entry.tag, entry.count, list(entry.aliases)] for entry in entries]
+        rows = [[entry.tag, entry.sounds, list(entry.aliases)] for entry in entries]
         return page.evaluate(script, [module, rows, typed])
 
     yield run

@@ -154,7 +154,7 @@ def test_the_category_is_suggested_from_the_tags_and_a_choice_stays(at_form, bar
     edit(at_form, bark, ["dog", "bark", "animal"])
     at_form.run()
     assert at_form.selectbox[0].value == "fx-a"
-    assert "Suggested because of" in shown(at_form)
+    assert "Suggested from the tags" in shown(at_form)
     edit(at_form, bark, ["speech", "voice", "talking"])
     at_form.run()
     assert at_form.selectbox[0].value.startswith("sp-")
@@ -162,7 +162,7 @@ def test_the_category_is_suggested_from_the_tags_and_a_choice_stays(at_form, bar
     edit(at_form, bark, ["dog", "bark", "animal"])
     at_form.run()
     assert at_form.selectbox[0].value == "m-sp"
-    assert "Suggested because of" not in shown(at_form)
+    assert "Suggested from the tags" not in shown(at_form)
 
 
 def test_every_license_is_offered_with_its_meaning_and_has_one_name(at_form, bark):
@@ -232,7 +232,7 @@ def test_the_draft_of_a_published_sound_is_deleted(at_form, bark, new_session):
     assert services.drafts().load(BROWSER, None) is None
     at_form.run()
     assert services.drafts().load(BROWSER, None) is None
-    assert "working on" not in new_session.text()
+    assert "Restored draft" not in new_session.text()
 
 
 @pytest.fixture
@@ -549,7 +549,7 @@ def test_a_draft_comes_back_with_tags_form_and_part(
     page.selectbox[0].set_value("fx-el").run()
     before, tags = everything_typed(page, tones), page.code[0].value
     again = new_session.open()
-    assert "You were working on" in shown(again)
+    assert "Restored draft" in shown(again)
     assert everything_typed(again, tones) == before
     assert again.code[0].value == tags
     assert "0.25 s to 1.50 s" in shown(again)
@@ -563,7 +563,7 @@ def test_a_draft_that_is_discarded_does_not_come_back(at_form, bark, new_session
     fill(at_form, bark)
     again = new_session.open()
     again.button(key="discard").click().run()
-    assert "working on" not in new_session.text()
+    assert "Restored draft" not in new_session.text()
 
 
 def test_a_look_at_another_page_loses_nothing(at_form, bark):

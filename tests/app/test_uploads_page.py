@@ -51,7 +51,7 @@ def test_somebody_who_is_not_signed_in_is_asked_to(connected):
 
 
 def test_nothing_published_yet_is_said(connected, alice):
-    assert "Nothing yet" in shown(open_page(connected, "uploads.py"))
+    assert "No uploads yet" in shown(open_page(connected, "uploads.py"))
 
 
 def test_a_sound_goes_from_processing_over_moderation_to_public(
@@ -80,7 +80,7 @@ def test_a_rejected_sound_leaves_earmark_with_its_media(
     assert workspace.media.path(media.audio).exists()
     freesound_server.state.reject(number)
     page = open_page(connected, "uploads.py")
-    assert "it was not accepted, or deleted" in shown(page)
+    assert "it was not accepted, or was deleted" in shown(page)
     assert "Withdrawn from Earmark." in shown(page)
     assert f"freesound:{number}" not in in_view(own_workspace)
     assert [workspace.media.path(name) for name in media.names] == [None, None]

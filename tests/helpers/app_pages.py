@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 from app import state
 from core.events.fold import SoundState
 from core.events.query import Query
+from core.events.types import new_event
 from core.storage.local import open_local_workspace
 
 ROOT = Path(__file__).parents[2]
@@ -66,6 +67,27 @@ def choose(app: AppTest, sound_id: str, entry: str) -> AppTest:
 def sounds(folder: Path, count: int = 50) -> list[SoundState]:
     """The newest sounds of a workspace."""
     return list(open_local_workspace(folder).sounds.page(Query(), size=count).sounds)
+
+
+def describe_sounds(folder: Path, count: int = 10) -> None:
+    """Add sounds that Freesound describes in full: uploader, license, tags, page, explicit."""
+    workspace = open_local_workspace(folder)
+    events = []
+    for number, sound in enumerate(sounds(folder, count)):
+        described = sound.sound.model_copy(
+            update={
+                "title": f"Field recording {number}",
+                "source": "freesound",
+                "author": "a-field-recordist",
+                "license": "https://creativecommons.org/licenses/by/4.0/",
+                "url": f"https://freesound.org/s/{9000 + number}/",
+                "tags": ("rain", "dog", "field-recording"),
+                "is_explicit": number == 1,
+            }
+        )
+        payload = sound.prediction.payload.model_copy(update={"sound": described})
+        events.append(new_event(payload, f"freesound:{9000 + number}", "job"))
+    workspace.events.append(events)
 
 
 def first_sound(folder: Path) -> SoundState:

@@ -10,14 +10,16 @@ from tests.helpers.app_browser import TIMEOUT_MS, Watcher
 class Desk:
     """A browser page with review mode open."""
 
-    def __init__(self, chromium, url: str, width: int = 1440, height: int = 900) -> None:
+    def __init__(
+        self, chromium, url: str, width: int = 1440, height: int = 900, address: str = ""
+    ) -> None:
         self.context = chromium.new_context(viewport={"width": width, "height": height})
         self.page = self.context.new_page()
         self.page.set_default_timeout(TIMEOUT_MS)
         self.watcher = Watcher(self.page)
         self.held: list[object] | None = None
         self.page.route_web_socket(re.compile("/_stcore/stream"), self._relay)
-        self.url = f"{url}/?mode=review"
+        self.url = f"{url}/?mode=review{address}"
         self.open()
 
     def _relay(self, socket) -> None:

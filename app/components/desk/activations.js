@@ -1,6 +1,6 @@
 // Suggested tags over time: a row each, its level as height, its threshold as a line.
 
-import { button, clock, element, percent, svg } from "./dom.js"
+import { button, clock, element, percent, svg } from "../shared/dom.js"
 
 const AROUND_S = 1 // a press beside every part plays this much before and after
 

@@ -1,8 +1,8 @@
-// The list of keys, which can be changed there, and the search of tags with examples to hear.
+// The list of keys, which can be changed there; the search of tags with examples to hear; the person's name.
 
 import { playable } from "../shared/playback.js"
-import { button, element } from "./dom.js"
-import { TagEntry } from "./entry.js"
+import { button, element } from "../shared/dom.js"
+import { TagEntry } from "../shared/tag_entry.js"
 import { ACTIONS, keyName } from "./keys.js"
 
 const EXAMPLES_AFTER_MS = 250
@@ -112,5 +112,28 @@ export class SearchDialog {
     if (!example) return
     event.preventDefault()
     this.play(example.audio)
+  }
+}
+
+export class NameDialog {
+  // `take` gets the name.
+  constructor(dialog, take, closed) {
+    Object.assign(this, { dialog, input: dialog.querySelector("input"), message: dialog.querySelector(".message") })
+    dialog.querySelector("form").onsubmit = event => {
+      event.preventDefault()
+      const name = this.input.value.trim()
+      if (!name) return
+      dialog.close()
+      take(name)
+    }
+    dialog.querySelector(".close").onclick = () => dialog.close()
+    dialog.onclose = closed
+    dialog.onkeydown = event => event.stopPropagation()
+  }
+
+  open(problem) {
+    this.message.textContent = problem
+    if (!this.dialog.open) this.dialog.showModal()
+    this.input.focus()
   }
 }

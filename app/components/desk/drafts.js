@@ -1,12 +1,18 @@
 // Unsaved changes, by sound: the tags as edited, text that is typed but not confirmed, and the way back.
 
-import { readStored, writeStored } from "./outbox.js"
-import { pieces, sameTags } from "./tags.js"
+import { pieces, sameTags } from "../shared/tags.js"
+import { readStored, removeStored, writeStored } from "./outbox.js"
 
 export class Drafts {
   constructor(owner) {
     this.key = `earmark-review-drafts-${owner}`
     this.all = new Map(Object.entries(readStored(this.key, {})).filter(([, draft]) => isDraft(draft)))
+  }
+
+  rename(owner) {
+    removeStored(this.key)
+    this.key = `earmark-review-drafts-${owner}`
+    this.store()
   }
 
   of(sound) {
@@ -54,15 +60,13 @@ export class Drafts {
     return !sameTags(draft.tags, sound.tags) || !!draft.typed.trim()
   }
 
-  // The number of sounds with unsaved changes that this page knows of.
-  unsaved() {
-    return [...this.all.values()].filter(draft => draft.steps.length || draft.typed.trim()).length
-  }
-
   store() {
     writeStored(this.key, Object.fromEntries(this.all))
   }
 }
+
+// For a sound that is not here: it may differ from what is stored.
+export const hasChanges = draft => !!(draft.steps.length || draft.typed.trim())
 
 function isDraft(draft) {
   const areTexts = value => Array.isArray(value) && value.every(text => typeof text === "string")

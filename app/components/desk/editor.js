@@ -1,7 +1,7 @@
 // Side by side: what the model suggests, what the uploader wrote, and the tags to save.
 
-import { button, element, percent, plural } from "./dom.js"
-import { asStored, isCertain, MAX_TAGS, MIN_TAGS, pieces } from "./tags.js"
+import { button, element, percent, plural } from "../shared/dom.js"
+import { asStored, isCertain, MAX_TAGS, MIN_TAGS, pieces } from "../shared/tags.js"
 
 const MAX_NUMBERED = 9
 

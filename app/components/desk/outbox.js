@@ -10,6 +10,12 @@ export class Outbox {
     this.wait = FIRST_WAIT_MS
   }
 
+  rename(owner) {
+    removeStored(this.key)
+    this.key = `earmark-review-outbox-${owner}`
+    this.store()
+  }
+
   get size() {
     return this.actions.length
   }
@@ -50,6 +56,11 @@ export class Outbox {
   }
 }
 
+// Thirty-two hexadecimal digits that nobody can guess.
+export function newId() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map(byte => byte.toString(16).padStart(2, "0")).join("")
+}
+
 export function readStored(key, otherwise) {
   try {
     const value = JSON.parse(sessionStorage.getItem(key))
@@ -64,5 +75,13 @@ export function writeStored(key, value) {
     sessionStorage.setItem(key, JSON.stringify(value))
   } catch {
     // Without storage it lasts as long as the page.
+  }
+}
+
+export function removeStored(key) {
+  try {
+    sessionStorage.removeItem(key)
+  } catch {
+    // There is none.
   }
 }

@@ -12,7 +12,8 @@ logger = logging.getLogger(__name__)
 MAX_ACTIONS, MAX_TAGS, MAX_HELD = 500, 100, 50
 HexId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Text = Annotated[str, Field(max_length=MAX_TAG_LENGTH)]
-Kind = Literal["confirm", "save", "not sure", "untaggable", "undo"]
+Kind = Literal["confirm", "opinion", "save", "not sure", "untaggable", "undo"]
+MAX_NAME_LENGTH = 60
 
 
 class _FromBrowser(BaseModel):
@@ -52,6 +53,7 @@ class DeskRequest(_FromBrowser):
         actions: Decisions without an answer so far, oldest first.
         vocabulary: Version of the vocabulary that the browser has.
         examples: A tag of which it wants sounds to hear, or empty.
+        name: What the person wants their corrections recorded under, where they were asked.
     """
 
     at: SoundId | Literal[""] = ""
@@ -61,6 +63,7 @@ class DeskRequest(_FromBrowser):
     actions: Annotated[list[Action], Field(max_length=MAX_ACTIONS)] = []
     vocabulary: Text = ""
     examples: Text = ""
+    name: Annotated[str, Field(max_length=MAX_NAME_LENGTH)] = ""
 
 
 def parse_request(value: object) -> DeskRequest:

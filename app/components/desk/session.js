@@ -1,18 +1,18 @@
 // A person's way through the queue: where they are, what they changed, decided, and can take back.
 // Nothing here touches the page.
 
-import { newId } from "./dom.js"
-import { Drafts } from "./drafts.js"
-import { Outbox } from "./outbox.js"
-import { asStored, isCertain, pieces, sameTags } from "./tags.js"
+import { asStored, isCertain, pieces, sameTags } from "../shared/tags.js"
+import { Drafts, hasChanges } from "./drafts.js"
+import { newId, Outbox } from "./outbox.js"
 
 const AHEAD = 7
 const SLOWEST_S = 120, PACE_OF = 20 // a break is not counted as work on a sound
-const STATUS = { confirm: "reviewed", save: "partly", "not sure": "not sure", untaggable: "untaggable" }
+const STATUS = { confirm: "reviewed", opinion: "reviewed", save: "partly", "not sure": "not sure", untaggable: "untaggable" }
 
 export class Session {
+  // `hasEnd` is true when the whole rest of the queue is here, `began` the time when the queue was begun.
   constructor(owner) {
-    Object.assign(this, { queue: [], sounds: new Map(), at: 0, total: 0, refresh: 0, undoable: [], conflicts: new Map(), known: new Map(), times: [] })
+    Object.assign(this, { queue: [], sounds: new Map(), at: 0, total: 0, began: 0, hasEnd: false, refresh: 0, undoable: [], conflicts: new Map(), known: new Map(), times: [] })
     this.drafts = new Drafts(owner)
     this.outbox = new Outbox(owner)
     this.since = Date.now()
@@ -23,11 +23,23 @@ export class Session {
   }
 
   get isFinished() {
-    return !this.current && this.queue.length >= this.total
+    return !this.current && this.hasEnd
   }
 
+  // The tags of the sound in focus, as edited.
+  get tags() {
+    return this.current ? this.drafts.of(this.current).tags : []
+  }
+
+  // Why a decision about the sound in focus was not saved; undefined where there is nothing of that kind.
+  get refusal() {
+    return this.conflicts.get(this.current?.id)
+  }
+
+  // The number of sounds with unsaved changes.
   get unsaved() {
-    return this.drafts.unsaved()
+    const isUnsaved = ([id, draft]) => (this.sounds.has(id) ? this.drafts.isUnsaved(this.sounds.get(id)) : hasChanges(draft))
+    return [...this.drafts.all].filter(isUnsaved).length
   }
 
   // The sounds that come after this one, as far as they are here.
@@ -39,12 +51,22 @@ export class Session {
   merge({ queue, sounds, gone, stored }) {
     if (queue.refresh === this.refresh && this.isRefreshing) this.restart()
     this.total = queue.total
-    for (const id of gone) this.remove(id)
+    this.began = queue.began
+    this.hasEnd ||= queue.isComplete
+    gone.filter(id => !this.conflicts.has(id)).forEach(id => this.remove(id)) // a refusal is read first
     for (const sound of sounds) {
       if (!this.queue.includes(sound.id)) this.queue.push(sound.id)
       if (!this.sounds.has(sound.id) || !this.outbox.lastOf(sound.id)) this.sounds.set(sound.id, sound)
     }
     Object.entries(stored).forEach(([text, tags]) => this.known.set(text, tags))
+    if (!this.hasStarted) this.at = Math.max(0, this.queue.indexOf(queue.at))
+    this.hasStarted = true
+  }
+
+  // The person has a name now: what they changed before is theirs.
+  rename(owner) {
+    this.drafts.rename(owner)
+    this.outbox.rename(owner)
   }
 
   lookForMore() {
@@ -53,7 +75,7 @@ export class Session {
   }
 
   restart() {
-    this.isRefreshing = false
+    this.isRefreshing = this.hasEnd = false
     this.queue = []
     this.at = 0
   }
@@ -107,7 +129,7 @@ export class Session {
     const action = { id: newId(), sound: sound.id, kind, tags, base: draft.base, after: this.outbox.lastOf(sound.id)?.id ?? null }
     this.undoable.push({ action, sound, draft })
     this.outbox.add(action)
-    this.sounds.set(sound.id, { ...sound, status: STATUS[kind], tags: kind === "confirm" || kind === "save" ? stored : sound.tags })
+    this.sounds.set(sound.id, { ...sound, status: STATUS[kind], tags: kind === "not sure" || kind === "untaggable" ? sound.tags : stored })
     this.drafts.drop(sound)
     this.conflicts.delete(sound.id)
     this.notePace()
@@ -138,30 +160,38 @@ export class Session {
     return settled
   }
 
-  noteSaved(action, { version, tags, decisions, status }) {
-    const sound = this.sounds.get(action.sound)
-    if (!sound || this.outbox.lastOf(action.sound)) return
-    this.sounds.set(sound.id, { ...sound, version, tags, decisions, status })
+  noteSaved(action, { state, ...review }) {
+    const before = this.sounds.get(action.sound)
+    if (!before || this.outbox.lastOf(action.sound)) return
+    const sound = { ...before, ...review }
+    this.sounds.set(sound.id, sound)
     const draft = this.drafts.all.get(sound.id)
-    if (draft) this.drafts.put(sound, { ...draft, base: version })
+    if (draft) this.drafts.put(sound, { ...draft, base: sound.version })
   }
 
+  // A refused decision comes back as unsaved changes, with the reason.
   bringBack(action, answer) {
     const place = this.undoable.findIndex(each => each.action.id === action.id)
     const [own] = place < 0 ? [] : this.undoable.splice(place, 1)
     const known = own?.sound ?? this.sounds.get(action.sound)
-    if ((!known && !answer.sound) || action.kind === "undo") return
+    if (!known && !answer.sound) return
     const sound = answer.sound ? { ...answer.sound, place: known?.place ?? 0 } : known
     const before = own?.sound.tags ?? sound.tags
+    const tags = action.kind === "undo" ? this.drafts.of(known ?? sound).tags : action.tags
     this.sounds.set(sound.id, sound)
-    this.drafts.put(sound, { tags: action.tags, typed: "", steps: [], base: sound.version })
-    this.conflicts.set(sound.id, { ...answer, before, mine: action.tags })
-    const isBusy = this.current && this.current.id !== sound.id && this.drafts.isUnsaved(this.current)
-    if (!isBusy) return this.goTo(sound.id)
-    const current = this.current.id // it is being edited: the sound that was not saved comes next
-    this.queue = this.queue.filter(id => id !== sound.id)
+    this.drafts.put(sound, { tags, typed: "", steps: [], base: sound.version })
+    this.conflicts.set(sound.id, { ...answer, before, mine: tags })
+    this.bringForward(sound.id)
+  }
+
+  // Goes to a sound; where the one in focus is being edited, it comes next.
+  bringForward(id) {
+    const isBusy = this.current && this.current.id !== id && this.drafts.isUnsaved(this.current)
+    if (!isBusy) return this.goTo(id)
+    const current = this.current.id
+    this.queue = this.queue.filter(other => other !== id)
     this.at = this.queue.indexOf(current)
-    this.queue.splice(this.at + 1, 0, sound.id)
+    this.queue.splice(this.at + 1, 0, id)
   }
 
   // The other person's tags with what this one changed.
@@ -171,6 +201,16 @@ export class Session {
     const added = mine.filter(tag => !before.includes(tag) && !kept.includes(tag))
     this.conflicts.delete(sound.id)
     this.drafts.put(sound, { tags: [...kept, ...added], typed: "", steps: [], base: sound.version })
+  }
+
+  dismiss() {
+    this.conflicts.delete(this.current.id)
+  }
+
+  // The tags that a search need not offer: those of the sound in focus, and those rejected.
+  without() {
+    const sound = this.current
+    return sound ? [...this.tags, ...Object.keys(sound.decisions).filter(tag => sound.decisions[tag] === "removed")] : []
   }
 
   takeTheirs() {

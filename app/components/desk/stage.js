@@ -1,6 +1,6 @@
 // The sound in focus: spectrogram with axes, playhead, zoom and pan, selection and loop, controls.
 
-import { clock, element } from "./dom.js"
+import { clock, element } from "../shared/dom.js"
 
 const SPEEDS = [0.25, 0.5, 0.75, 1, 1.25, 1.5, 2]
 const STEP_S = 1, DRAG_PX = 5, MAX_TICKS = 9, SHORTEST_VIEW_S = 0.2, SHORTEST_LOOP_S = 0.05
@@ -84,6 +84,7 @@ export class Stage {
     if (!this.audio) return
     this.audio.pause()
     for (const event of ["play", "pause", "seeked", "loadedmetadata", "timeupdate", "ended", "error"]) this.audio[`on${event}`] = null
+    this.audio = this.sound = null // shown again, the sound is listened to again
   }
 
   // From the beginning of the sound.
@@ -129,7 +130,7 @@ export class Stage {
   }
 
   follow() {
-    if (this.audio.paused || !this.box.isConnected) return
+    if (!this.audio || this.audio.paused || !this.box.isConnected) return
     this.keepInside()
     requestAnimationFrame(() => this.follow())
   }

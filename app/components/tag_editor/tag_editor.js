@@ -1,17 +1,20 @@
-import { TagEntry } from "../desk/entry.js"
+import { TagEntry } from "../shared/tag_entry.js"
 import { element } from "../shared/dom.js"
 import { load } from "../shared/mount.js"
 import { Vocabulary } from "../shared/vocabulary.js"
-import { whenPressEnds } from "./press.js"
+import { whenPressEnds } from "../shared/press.js"
 
 const SEPARATOR = /[,;\n]/
+const MAX_VOCABULARIES = 3
 const editors = new WeakMap()
 const vocabularies = new Map()
 const mount = await load(import.meta.url)
 
-// Fetches a vocabulary once for all editors of the page; without it, tags can still be typed.
+// Fetches a vocabulary once for all editors of the page; without it, tags can still be typed. Counts
+// change all day: older ones are let go.
 function fetched(url) {
   if (!vocabularies.has(url)) {
+    if (vocabularies.size >= MAX_VOCABULARIES) vocabularies.delete(vocabularies.keys().next().value)
     vocabularies.set(url, fetch(url).then(answer => answer.ok ? answer.json() : []).then(entries => new Vocabulary(url, entries)).catch(() => {
       vocabularies.delete(url)
       return new Vocabulary()

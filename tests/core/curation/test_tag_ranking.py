@@ -52,7 +52,7 @@ def test_a_word_that_is_a_tag_itself_is_no_alias():
 
 def test_counts_come_first_and_tags_that_only_sounds_have_are_there_too():
     entries = tag_entries(["wave", "dog"], {"dog": 3, "thunder": 9})
-    assert [(entry.tag, entry.count) for entry in entries] == [
+    assert [(entry.tag, entry.sounds) for entry in entries] == [
         ("thunder", 9),
         ("dog", 3),
         ("wave", 0),
