@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from benchmarks import harness
 from benchmarks.collages import held_back_clips, sound
-from benchmarks.conditions import loudest_second
 from core.audio.decode import decode
 from core.model.metrics import roc_auc_and_average_precision
 from core.model.predictor import Predictor
 from training.datasets.clips import Clip
+from training.fine_tuning.data import loudest_second
 from training.tables import write_table
 
 RESULTS = harness.ROOT / "docs" / "results" / "frames.csv"

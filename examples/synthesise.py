@@ -375,9 +375,9 @@ def sneeze(random: np.random.Generator) -> Samples:
 def clock(random: np.random.Generator) -> Samples:
     """Synthesise a mantel clock, [n].
 
-    Tick and tock of an escapement, two a second, in a wooden case.
+    Tick and tock of an escapement, two a second, in a wooden case, in a room that is not silent.
     """
-    sound = 0.001 * noise(random, 5, {30: 6, 200: 0, 2000: -8, 12000: -16})
+    sound = 0.015 * noise(random, 5, {30: 6, 200: 0, 2000: -8, 12000: -16})
     case = {
         290: (0.12, 0.02),
         640: (0.12, 0.012),

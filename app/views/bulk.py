@@ -75,7 +75,7 @@ def _form(view: View) -> None:
     """Draw what can be done with how many sounds."""
     count = services.workspace().sounds.count(view.query)
     more = "" if count.exact else "more than "
-    st.markdown(f"**{more}{plural(count.number, 'sound')}** match the filters.")
+    st.markdown(f"The filters match **{more}{plural(count.number, 'sound')}**.")
     if count.number > MAX_SOUNDS:
         st.warning(f"At most {MAX_SOUNDS} sounds can be edited at once. Narrow the filters.")
         return

@@ -24,7 +24,7 @@ MIME_TYPES: dict[ExportFormat, str] = {
 def export_dialog(view: View) -> None:
     """Draw the choice of a format, and the download."""
     count = services.workspace().sounds.count(view.query)
-    st.markdown(f"**{plural(count.number, 'sound')}** match the filters.")
+    st.markdown(f"The filters match **{plural(count.number, 'sound')}**.")
     form = st.radio(
         "Format", list(FORMAT_NAMES), format_func=FORMAT_NAMES.__getitem__, horizontal=True
     )

@@ -74,10 +74,10 @@ def _card(
     left_column, right_column = st.columns([3, 2], gap="medium")
     with left_column:
         sound_player(sound, f"player-{sound.sound_id}")
-        uploader_line(sound)
     with right_column:
         _editor(sound, vocabulary, data.viewer)
         _buttons_and_status(sound, data)
+        uploader_line(sound)
     review_actions.show_unsaved(unsaved)
 
 

@@ -46,7 +46,7 @@ class Editor {
       this.version = data.version
       this.before = data.tags
       this.tags = [...data.current]
-      this.entry.set("")
+      if (!this.input.matches(":focus")) this.entry.set("") // what is being typed is kept
     }
     Object.assign(this, { suggested: data.guesses, rejected: data.rejected, title: data.title })
     fetched(data.vocabulary).then(vocabulary => {
