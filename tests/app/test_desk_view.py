@@ -51,7 +51,7 @@ def test_speed_and_loop_are_set_by_key_and_stay_for_the_next_sound(desk, own_wor
 
 
 def test_keys_are_listed_can_be_changed_and_are_checked(desk, own_workspace):
-    second = queue(own_workspace)[1]
+    second, third = queue(own_workspace)[1:3]
     desk.press("?")
     dialog = desk.find(".keys-dialog")
     change = dialog.get_by_role("button", name=re.compile("change the key for Next sound"))
@@ -69,9 +69,9 @@ def test_keys_are_listed_can_be_changed_and_are_checked(desk, own_workspace):
     desk.expect_title(second.sound.title)
     desk.page.evaluate("""localStorage.setItem("earmark-review-keys", '{"next": ["Tab"]}')""")
     desk.page.reload()
-    expect(desk.title).not_to_be_empty()
-    desk.press("j")
     desk.expect_title(second.sound.title)
+    desk.press("j")
+    desk.expect_title(third.sound.title)
 
 
 def test_search_lets_one_hear_sounds_that_carry_a_tag(desk, own_workspace):
