@@ -106,7 +106,7 @@ def _player(sound: SoundState) -> None:
         suggestions=sound.suggestions,
         times=times,
         levels=levels,
-        thresholds=services.thresholds(sound.model) if sound.model else None,
+        thresholds=services.thresholds_of(sound),
         rejected=rejected_tags(sound),
         compact=True,
     )

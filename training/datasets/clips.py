@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import logging
+import math
 import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -44,6 +45,7 @@ class Clip:
         source: The data set that it came with; empty where clips.csv does not say.
         category: Its class there; likewise.
         license: Its condition of use; likewise.
+        start_s: From where in the recording it was cut, in seconds; None where that is unknown.
     """
 
     path: Path
@@ -52,6 +54,7 @@ class Clip:
     source: str = ""
     category: str = ""
     license: str = ""
+    start_s: float | None = None
 
 
 def subsets(
@@ -98,8 +101,20 @@ def _clip(folder: Path, row: dict[str, str], line: int) -> Clip:
     path = folder / row["file"]
     if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
         raise DatasetError(f"{where} names {row['file']}, which is not in the folder.")
-    optional = ((row.get(name) or "").strip() for name in ("dataset", "category", "license"))
-    return Clip(path, row["freesound_id"], frozenset(row["tags"].split()), *optional)
+    source, category, terms = (
+        (row.get(name) or "").strip() for name in ("dataset", "category", "license")
+    )
+    tags, start_s = frozenset(row["tags"].split()), _seconds(row.get("start_s"))
+    return Clip(path, row["freesound_id"], tags, source, category, terms, start_s)
+
+
+def _seconds(text: str | None) -> float | None:
+    """Return a time of clips.csv; None where it is absent or no time."""
+    try:
+        seconds = float(text or "")
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds < math.inf else None
 
 
 def split_by_recording(
