@@ -12,6 +12,8 @@ from app.predictor import ActivePredictor
 from core.audio.types import AudioLimits
 from core.errors import EarmarkError
 from core.freesound.client import client_from
+from core.people import shown_name
+from core.pipeline.job_lock import JobLock
 from core.pipeline.sources import FreesoundSource
 from core.pipeline.tagging import tag_new_sounds
 from core.pipeline.withdrawals import withdraw_gone
@@ -62,6 +64,7 @@ class Fetcher:
         workspace: Workspace,
         load_predictor: Callable[[], ActivePredictor],
         queue: AnalysisQueue,
+        job_lock: JobLock,
     ) -> None:
         """Begin without a fetch.
 
@@ -70,8 +73,9 @@ class Fetcher:
             workspace: Where what is fetched is kept.
             load_predictor: Returns the model to predict with.
             queue: In which each sound waits until no person's clip does.
+            job_lock: Held while it fetches: one job at a time.
         """
-        self._settings, self._workspace = settings, workspace
+        self._settings, self._workspace, self._job_lock = settings, workspace, job_lock
         self._load_predictor, self._queue = load_predictor, queue
         self._lock = threading.Lock()
         self._current = Fetch()
@@ -83,15 +87,26 @@ class Fetcher:
         return self._current
 
     def start(self, actor: str) -> bool:
-        """Begin a fetch; returns False, and does nothing, while one is running."""
+        """Begin a fetch; returns False, and does nothing, while one or another job is running.
+
+        Raises:
+            EarmarkError: The workspace's folder cannot be written.
+        """
         with self._lock:
-            if self._current.running:
+            if self._current.running or not self._job_lock.acquire():
                 return False
             number = self._current.number + 1
             self._current = Fetch(number, actor, "Loading the model", running=True)
             self._thread = threading.Thread(target=self._run, daemon=True, name="fetch")
             self._thread.start()
             return True
+
+    def refusal(self) -> str:
+        """Return why no fetch can be started just now, as a sentence."""
+        if self._current.running:
+            name = shown_name(self._current.actor)
+            return f"{name} is fetching already; no second fetch was started."
+        return "Another job is running; no fetch was started."
 
     def wait(self) -> None:
         """Return when the fetch that is running has ended."""
@@ -107,6 +122,7 @@ class Fetcher:
         except Exception:
             logger.exception("fetch failed actor=%s", self._current.actor)
         finally:
+            self._job_lock.release()
             self._update(run=run, error=error, running=False)
 
     def _fetch(self) -> Run:

@@ -1,4 +1,4 @@
-"""Start and end of the server: the log, and the thread that syncs a shared workspace."""
+"""Start and end of the server: the log, and the threads that sync and notify."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -8,6 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from streamlit.starlette import App
 
 from app import services, upload_limits
+from app.notification_watch import NotificationWatch
 from core.errors import EarmarkError
 from core.logging import configure
 from core.storage.background_sync import BackgroundSync
@@ -18,15 +19,15 @@ logger = logging.getLogger(__name__)
 @asynccontextmanager
 async def lifespan(app: App) -> AsyncIterator[None]:
     """Keep the workspace in step with its shared folder for as long as the server runs."""
-    sync = await run_in_threadpool(_start)
+    threads = await run_in_threadpool(_start)
     yield
-    if sync:
-        await run_in_threadpool(sync.stop)
+    for thread in threads:
+        await run_in_threadpool(thread.stop)
     logger.info("server stop")
 
 
-def _start() -> BackgroundSync | None:
-    """Start the thread; None where settings or workspace cannot be used, which pages show."""
+def _start() -> tuple[BackgroundSync | NotificationWatch, ...]:
+    """Start the threads; none where settings or workspace cannot be used, which pages show."""
     configure()
     try:
         settings = services.settings()
@@ -36,9 +37,10 @@ def _start() -> BackgroundSync | None:
         logger.info(
             "server start workspace=%s shared=%s", workspace.folder, bool(settings.hopsworks_host)
         )
-        sync = BackgroundSync(workspace)
-        sync.start()
-        return sync
+        threads = BackgroundSync(workspace), NotificationWatch(workspace, settings)
+        for thread in threads:
+            thread.start()
+        return threads
     except EarmarkError as error:
         logger.warning("server start without workspace reason=%s", error)
-        return None
+        return ()

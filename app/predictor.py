@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from core.events.types import ModelRef
 from core.storage.active_model import resolve_model
+from core.storage.tag_thresholds import current_thresholds
 from core.storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -48,8 +49,17 @@ def load_active_predictor(workspace: Workspace, *, allow_fallback: bool = False)
         BundleError: It cannot be loaded.
     """
     active = resolve_model(workspace, allow_fallback=allow_fallback)
-    predictor = _load(_Bundle(active.model.fingerprint, active.folder))
+    bundle = _Bundle(active.model.fingerprint, active.folder)
+    thresholds = current_thresholds(workspace, active.model)
+    predictor = _with_thresholds(bundle, tuple(sorted(thresholds.items())))
     return ActivePredictor(predictor, active.model, active.notice)
+
+
+@lru_cache(maxsize=2)
+def _with_thresholds(bundle: _Bundle, thresholds: tuple[tuple[str, float], ...]) -> "Predictor":
+    """Return the loaded model with the thresholds that people set."""
+    predictor = _load(bundle)
+    return predictor.with_thresholds(dict(thresholds)) if thresholds else predictor
 
 
 @lru_cache(maxsize=2)

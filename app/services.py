@@ -2,18 +2,21 @@
 
 import os
 from collections.abc import Mapping
+from datetime import datetime
 
 import streamlit as st
 
 from app.analysis_queue import AnalysisQueue
 from app.drafts import DraftStore
 from app.fetcher import Fetcher
+from app.job_runner import JobRunner
 from app.limits import HourlyLimit
 from app.predictor import ActivePredictor, load_active_predictor
 from app.temporary_media import TemporaryMedia
 from core import settings as settings_module
 from core.curation.opening import Curation, open_curation
 from core.errors import EarmarkError
+from core.events.fold import SoundState
 from core.events.types import ModelRef
 from core.freesound.client import FreesoundClient, client_from
 from core.freesound.errors import NotSignedIn
@@ -21,9 +24,11 @@ from core.freesound.oauth import OAuthClient
 from core.freesound.sign_ins import SignIns
 from core.model import bundle as bundles
 from core.model.bundle import Bundle
+from core.pipeline.job_lock import JobLock
 from core.publishing.upload import Publisher
 from core.settings import Settings
 from core.storage.opening import open_workspace
+from core.storage.tag_thresholds import changes_of, thresholds_after
 from core.storage.workspace import Workspace
 
 
@@ -82,12 +87,27 @@ def thresholds_by_tag(bundle: Bundle) -> Mapping[str, float]:
     return dict(zip(bundle.vocabulary, bundle.calibration.threshold.tolist(), strict=True))
 
 
-def thresholds(model: ModelRef) -> Mapping[str, float]:
-    """Return from which probability a model version suggests each tag; empty if it is not known."""
+def thresholds(model: ModelRef, at: datetime | None = None) -> Mapping[str, float]:
+    """Return from which probability a model version suggests each tag; empty if it is not known.
+
+    Args:
+        model: The version.
+        at: The time of a prediction, whose thresholds are asked for; by default today's.
+    """
     try:
-        return _thresholds(model)
+        own = _thresholds(model)
+        changes = changes_of(workspace(), model)
+        changed = thresholds_after(each for each in changes if at is None or each.time < at)
+        return {tag: changed.get(tag, threshold) for tag, threshold in own.items()}
     except EarmarkError:
         return {}
+
+
+def thresholds_of(sound: SoundState) -> Mapping[str, float]:
+    """Return the thresholds that a sound's latest prediction was made with."""
+    if sound.prediction is None:
+        return {}
+    return thresholds(sound.prediction.payload.model, sound.prediction.time)
 
 
 @st.cache_resource(
@@ -166,5 +186,15 @@ def hourly_limit() -> HourlyLimit:
 def fetcher() -> Fetcher:
     """Return the fetcher of new sounds; what it tags is kept, so it takes no other model."""
     return Fetcher(
-        settings(), workspace(), lambda: load_active_predictor(workspace()), analysis_queue()
+        settings(),
+        workspace(),
+        lambda: load_active_predictor(workspace()),
+        analysis_queue(),
+        JobLock(settings().workspace_folder),
     )
+
+
+@st.cache_resource(show_spinner=False)
+def job_runner() -> JobRunner:
+    """Return what runs jobs for maintainers."""
+    return JobRunner(settings(), workspace(), fetcher())

@@ -201,10 +201,28 @@ fetch_seen = Entry[int | None]("fetch-seen", None)
 fetch_watched = Entry[bool]("fetch-watched", False)
 fetch_note = Entry[str]("fetch-note", "")
 
+# Model metrics
+
+metrics_view = Entry[str]("metrics-view", "")
+metrics_version = Entry[str]("metrics-version", "")
+metrics_compared = Entry[str | None]("metrics-compared", None)
+metrics_precision = Entry[str]("metrics-precision", "")
+metrics_played = Entry[str]("metrics-played", "")
+threshold_precision = Entry[float]("threshold-precision", 0.9)
+threshold_note = Entry[str]("threshold-note", "")
+
+# Jobs
+
+job_note = Entry[str]("job-note", "")
+jobs_seen_running = Entry[frozenset[str]]("jobs-seen-running", frozenset())
+job_seen = Entry[int]("job-seen", 0)
+job_kind_filter = Entry[str | None]("job-kind", None)
+job_state_filter = Entry[str | None]("job-state", None)
+jobs_page = Entry[int]("jobs-page", 0)
+
 # Deploy
 
-deploy_name = Entry[str]("deploy-name", "")
-deploy_version = Entry[str]("deploy-version", "")
+version_choice = Entry[str]("version-choice", "")
 deploy_reason = Entry[str]("deploy-reason", "")
 deploy_note = Entry[str]("deploy-note", "")
 

@@ -19,24 +19,25 @@ QUALITY = ("collages", "conditions", "frames", "levels")
 """Run only by name: they measure suggestions, not time, and write tables for the model card."""
 MEMORY = "memory"
 """Run only by name: it needs Linux and Chromium."""
-STORE = "store"
-"""Run only by name: it writes a large workspace first."""
+STORE, FEEDBACK = "store", "feedback"
+"""Run only by name: they write a large workspace first."""
 
 
 PAGE = ("page", "review_script")
 """Run only by name: they need Chromium."""
+BY_NAME = (*QUALITY, *PAGE, MEMORY, STORE, FEEDBACK)
 
 
 @click.command()
-@click.argument(
-    "names", nargs=-1, type=click.Choice((*BENCHMARKS, *QUALITY, *PAGE, MEMORY, STORE, FUZZ))
-)
+@click.argument("names", nargs=-1, type=click.Choice((*BENCHMARKS, *BY_NAME, FUZZ)))
 @click.option("--files", default=10_000, show_default=True, help="fuzz: Damaged files to read.")
 @click.option("--seed", default=1, show_default=True, help="fuzz: The same makes the same files.")
 @click.option("--first", default=0, help="fuzz: Number of the first file.")
 @click.option("--keep", type=Path, help="fuzz: Folder for the files that are read wrongly.")
-@click.option("--sounds", default=100_000, show_default=True, help="store: Sounds to write.")
-@click.option("--folder", type=Path, help="store: Keep the workspace there, and use it again.")
+@click.option(
+    "--sounds", default=100_000, show_default=True, help="store, feedback: Sounds to write."
+)
+@click.option("--folder", type=Path, help="store, feedback: Keep the workspace there.")
 @click.option("--writers", default=0, help="store: Count lost edits of so many processes instead.")
 def main(
     names: tuple[str, ...],

@@ -30,6 +30,7 @@ def copy_sounds(path: Path, sounds: int, copies: int) -> None:
             "SELECT event_id, time, kind, sound_id, body FROM events ORDER BY sequence"
         ).fetchall()
         last = connection.execute("SELECT max(sequence) FROM events").fetchone()[0]
+        feedback = connection.execute("SELECT * FROM feedback_counts").fetchall()
         for copy in range(1, copies + 1):
             with connection:
                 connection.executemany(
@@ -39,6 +40,7 @@ def copy_sounds(path: Path, sounds: int, copies: int) -> None:
                 )
                 _copy_rows(connection, copy, sounds, last)
                 _copy_chunks(connection, copy, sounds)
+                _add_feedback(connection, feedback, copy)
         with connection:
             connection.execute("UPDATE counters SET number = number * ?", (copies + 1,))
             connection.execute("UPDATE rarities SET sounds = sounds * ?", (copies + 1,))
@@ -98,3 +100,23 @@ def _copy_chunks(connection: sqlite3.Connection, copy: int, sounds: int) -> None
         later = np.frombuffer(data, DTYPES["arrived"]) + microseconds
         row = ("arrived", chunk + copy * chunks, later.tobytes())
         connection.execute("INSERT INTO columns VALUES (?, ?, ?)", row)
+
+
+def _add_feedback(
+    connection: sqlite3.Connection, rows: list[tuple[str, str, str, str, str, str, int]], copy: int
+) -> None:
+    """Count a copy's verdicts and predictions; those of a month all move as its fifteenth day."""
+    days = timedelta(days=DAYS_BETWEEN_COPIES * copy)
+    connection.executemany(
+        "INSERT INTO feedback_counts VALUES (?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET number = number + excluded.number",
+        ((*row[:3], _later(row[3], days), *row[4:]) for row in rows),
+    )
+
+
+def _later(period: str, days: timedelta) -> str:
+    """Return a day or month, so many days later; no period stays none."""
+    if not period:
+        return period
+    whole = period if len(period) == 10 else f"{period}-15"
+    return f"{datetime.fromisoformat(whole) + days:%Y-%m-%d}"[: len(period)]

@@ -144,11 +144,15 @@ def _load_model(settings: Settings) -> "tuple[Predictor, str]":
         return predictor, predictor.bundle.name
     from core.storage.active_model import resolve_model
     from core.storage.opening import open_workspace
+    from core.storage.tag_thresholds import current_thresholds
 
-    active = resolve_model(open_workspace(settings), allow_fallback=True)
+    workspace = open_workspace(settings)
+    active = resolve_model(workspace, allow_fallback=True)
     if active.notice:
         click.echo(active.notice, err=True)
-    return Predictor.from_folder(active.folder), str(active.model)
+    predictor = Predictor.from_folder(active.folder)
+    thresholds = current_thresholds(workspace, active.model)
+    return predictor.with_thresholds(thresholds), str(active.model)
 
 
 def _to_json(file: TaggedFile) -> str:

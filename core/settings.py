@@ -60,6 +60,11 @@ def _split_list(value: object) -> object:
     return re.split(r"[,\s]+", value.strip(" ,")) if isinstance(value, str) else value
 
 
+def _whole_number(value: object) -> object:
+    """Return the number that a text of digits writes; any other value as it is."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
 def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
 
@@ -81,6 +86,10 @@ def _check_address(value: str) -> str:
 WebAddress = Annotated[str, AfterValidator(_check_address)]
 UserIds = Annotated[tuple[Annotated[int, Field(gt=0)], ...], NoDecode, BeforeValidator(_split_list)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_list)]
+Occasion = Literal["run_failed", "nothing_ran", "drift", "challenger_ready"]
+"""What people can be notified of."""
+Occasions = Annotated[tuple[Occasion, ...], NoDecode, BeforeValidator(_split_list)]
+LearnedPrecision = Annotated[Literal[85, 90, 95, 99], BeforeValidator(_whole_number)]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]
 
 
@@ -163,6 +172,17 @@ class Settings(BaseSettings):
         le=1,
         description="Share of confirmed sounds, 0 to 1, that another curator is asked about "
         "without seeing the first one's decisions",
+    )
+    learned_precision: LearnedPrecision | None = Field(
+        None,
+        description="Precision in percent, 85, 90, 95 or 99, whose learned thresholds each run of "
+        "the tagging job uses; without it, maintainers decide on *Model metrics*",
+    )
+    min_threshold_verdicts: int = Field(
+        50,
+        ge=20,
+        le=100_000,
+        description="Verdicts of curators on a tag from which on its threshold can be learned",
     )
     threads: int = Field(
         1,
@@ -272,6 +292,44 @@ class Settings(BaseSettings):
     keep_runs: int = Field(
         10, ge=1, description="Runs of the tagging job whose media stay in the shared folder"
     )
+    training_data: Path | None = Field(
+        None,
+        description="Folder of labelled clips that `python -m training retrain` learns from "
+        "beside people's corrections",
+    )
+    training_others: Path | None = Field(
+        None, description="Folder of other sounds, from which models learn when to say nothing"
+    )
+    commercial_only: bool = Field(
+        False,
+        description="Retrain without corrected sounds whose license does not allow commercial "
+        "use, or is unknown",
+    )
+    respect_gen_ai: bool = Field(
+        True,
+        description="Retrain without sounds whose uploaders want no generative AI trained on them",
+    )
+    auto_deploy: bool = Field(
+        False,
+        description="Deploy a challenger by itself if the interval of the difference to the "
+        "active model excludes a loss",
+    )
+    quiet_days: int | None = Field(
+        None,
+        ge=1,
+        le=3650,
+        description="Days without a finished run after which people are warned; "
+        "without it, twice `EARMARK_TAG_EVERY_DAYS` and one",
+    )
+    notify: SecretStr | None = Field(
+        None,
+        description="Addresses to notify, as Apprise writes them, separated by spaces; "
+        "without it nobody is notified",
+    )
+    notify_on: Occasions = Field(
+        ("run_failed", "nothing_ran", "drift", "challenger_ready"),
+        description="Occasions for a notification",
+    )
 
     @property
     def sounds_folder(self) -> Path:
@@ -302,7 +360,14 @@ class Settings(BaseSettings):
     def secrets(self) -> tuple[SecretStr, ...]:
         """Return the values that no log may show."""
         values = (getattr(self, name) for name in type(self).model_fields)
-        return tuple(value for value in values if isinstance(value, SecretStr))
+        secrets = tuple(value for value in values if isinstance(value, SecretStr))
+        return secrets + self.notify_addresses
+
+    @property
+    def notify_addresses(self) -> tuple[SecretStr, ...]:
+        """Return the addresses to notify, each a secret."""
+        text = self.notify.get_secret_value() if self.notify else ""
+        return tuple(SecretStr(address) for address in text.split())
 
     @classmethod
     def settings_customise_sources(

@@ -1,4 +1,4 @@
-"""The commands of `python -m jobs`: tag, backfill, train, status."""
+"""The commands of `python -m jobs`: tag, backfill, train, status, notify."""
 
 import logging
 import os
@@ -6,13 +6,15 @@ from datetime import timedelta
 
 import click
 
+from core.notifications import send_test
 from core.pipeline.backfill import BATCH_SIZE, in_this_process
 from core.pipeline.freesound_range import parse_range
 from core.settings import read_settings
+from core.storage.runs import Run
 from jobs.backfill import run_backfill
-from jobs.schedule import TimeSpan
-from jobs.status import print_status
-from jobs.tagging import stay, tag_folder, tag_newest
+from jobs.schedule import TimeSpan, notifying
+from jobs.status import notify_people, print_status
+from jobs.tagging import NO_EXAMPLES, stay, tag_folder, tag_newest
 from jobs.training import MODEL_COMMANDS, train_and_register
 
 logger = logging.getLogger(__name__)
@@ -48,11 +50,18 @@ def tag(source: str, limit: int | None, again: bool, every: timedelta | None) ->
     """Tag the new sounds of the configured folder, or the newest of Freesound."""
     settings = read_settings()
     logger.info("start command=tag source=%s limit=%s every=%s", source, limit, every)
-    tag_source = tag_newest if source == "freesound" else tag_folder
-    if every is None:
-        tag_source(settings, limit, again)
-    else:
-        stay(lambda: tag_source(settings, limit, again), settings, every)
+
+    def tag_source() -> Run | None:
+        if source == "freesound":
+            return tag_newest(settings, limit, again)
+        return tag_folder(settings, limit, again, record_always=every is not None)
+
+    if every is not None:
+        if source == "folder" and settings.sounds is None and settings.hopsworks_host:
+            raise click.UsageError(NO_EXAMPLES)
+        stay(tag_source, settings, every, from_freesound=source == "freesound")
+    with notifying(settings):
+        tag_source()
 
 
 @main.command()
@@ -95,14 +104,15 @@ def backfill(
     settings, freesound_range = read_settings(), parse_range(created, ids)
     logger.info("start command=backfill range=%s", freesound_range)
     fan_out = in_this_process(settings, workers or os.cpu_count() or 1)
-    run_backfill(
-        settings,
-        freesound_range,
-        fan_out,
-        batch_size=batch_size,
-        max_seconds=max_seconds,
-        again=again,
-    )
+    with notifying(settings):
+        run_backfill(
+            settings,
+            freesound_range,
+            fan_out,
+            batch_size=batch_size,
+            max_seconds=max_seconds,
+            again=again,
+        )
 
 
 @main.command(
@@ -118,10 +128,26 @@ def train(arguments: tuple[str, ...]) -> None:
         training.main(list(arguments), prog_name="python -m jobs train", standalone_mode=False)
         return
     logger.info("start command=train kind=%s", arguments[0])
-    click.echo(f"Registered {train_and_register(read_settings(), arguments)}.", err=True)
+    settings = read_settings()
+    with notifying(settings):
+        model = train_and_register(settings, arguments)
+    click.echo(f"Registered {model}.", err=True)
 
 
 @main.command()
-def status() -> None:
+@click.option("--notify", is_flag=True, help="Notify people of what is wrong, each thing once.")
+def status(notify: bool) -> None:
     """Show the active model, the last runs, when the next is due, and what waits to be sent."""
-    print_status(read_settings())
+    print_status(read_settings(), notify=notify)
+
+
+@main.command()
+@click.option("--test", "is_test", is_flag=True, help="Send a test message.")
+def notify(is_test: bool) -> None:
+    """Notify people of runs that failed and of runs that have stopped, each thing once."""
+    settings = read_settings()
+    if is_test:
+        sent = send_test(settings)
+        click.echo(f"The test message was sent to {sent} address{'es' if sent > 1 else ''}.")
+    else:
+        notify_people(settings)

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import modal
 
+from core.settings import read_settings
+
 MINUTES = 60
 HOURS = 60 * MINUTES
 PYTHON = "3.11"
 ROOT = Path(__file__).parents[1]
 REMOTE_ROOT = "/root"
 """Modal's containers import from there."""
+REMOTE_CERTIFICATE = f"{REMOTE_ROOT}/hopsworks.pem"
 ONLY_FOR_THE_APP = frozenset({"streamlit", "starlette", "plotly", "modal"})
 ONLY_FOR_TRAINING = frozenset({"h5py", "librosa", "onnx", "scikit-learn", "torch"})
 
@@ -54,6 +57,17 @@ def training_image() -> modal.Image:
     return _with_code(image, "core", "jobs", "training", "examples")
 
 
+def local_certificate() -> Path | None:
+    """Return the certificate to trust for Hopsworks, if the settings of this machine name one.
+
+    In a container, where it is already, there is none.
+    """
+    if not modal.is_local():
+        return None
+    certificate = read_settings().hopsworks_certificate
+    return certificate.expanduser().resolve() if certificate else None
+
+
 def hopsworks_secret() -> modal.Secret:
     """Return the secret `earmark-hopsworks`, made with `modal secret create` and these keys."""
     return modal.Secret.from_name("earmark-hopsworks", required_keys=list(HOPSWORKS_KEYS))
@@ -65,7 +79,14 @@ def freesound_secret() -> modal.Secret:
 
 
 def _with_code(image: modal.Image, *packages: str) -> modal.Image:
-    """Add whole packages, the files that are not Python too: the default model is among them."""
+    """Add whole packages, the files that are not Python too: the default model is among them.
+
+    A certificate that this machine's settings name goes along.
+    """
+    certificate = local_certificate()
+    if certificate is not None:
+        image = image.env({"EARMARK_HOPSWORKS_CERTIFICATE": REMOTE_CERTIFICATE})
+        image = image.add_local_file(certificate, REMOTE_CERTIFICATE)
     for package in packages:
         image = image.add_local_dir(
             ROOT / package, f"{REMOTE_ROOT}/{package}", ignore=["**/__pycache__", "**/.*"]

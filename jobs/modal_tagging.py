@@ -40,9 +40,12 @@ def tag_recent(now: bool = False) -> RunFields | None:
     Returns:
         The record of the run, once the shared folder has all of it; None if nothing was to do.
     """
+    from jobs.schedule import notifying
     from jobs.tagging import tag_if_due
 
-    return _fields(tag_if_due(_start(), now=now))
+    settings = _start()
+    with notifying(settings):
+        return _fields(tag_if_due(settings, now=now))
 
 
 @app.function(
@@ -84,10 +87,13 @@ def backfill(
     """
     from core.pipeline.freesound_range import parse_range
     from jobs.backfill import run_backfill
+    from jobs.schedule import notifying
 
+    settings = _start()
     created = (created_from, created_to) if created_from or created_to else None
     freesound_range = parse_range(created, (first_id, last_id) if first_id else None)
-    return _fields(run_backfill(_start(), freesound_range, _to_containers, batch_size=batch))
+    with notifying(settings):
+        return _fields(run_backfill(settings, freesound_range, _to_containers, batch_size=batch))
 
 
 @app.local_entrypoint()

@@ -1,16 +1,22 @@
-"""When a job is due, and how it keeps a shared workspace up to date."""
+"""Time spans, and how a job keeps a shared workspace up to date and tells people of its end."""
 
+import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import click
 
-from core.pipeline.run import BACKFILL_SOURCE
+from core.errors import EarmarkError
+from core.notifications import check_runs
+from core.pipeline.maintenance import maintain_after_run
+from core.settings import Settings
 from core.storage.background_sync import BackgroundSync
-from core.storage.runs import Run
+from core.storage.opening import open_workspace
 from core.storage.workspace import Workspace
+
+logger = logging.getLogger(__name__)
 
 UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 LEEWAY = timedelta(hours=1)
@@ -37,19 +43,6 @@ class TimeSpan(click.ParamType[timedelta]):
         return timedelta(**{UNITS[match[2]]: int(match[1])})
 
 
-def due_at(runs: Sequence[Run], every: timedelta, now: datetime) -> datetime:
-    """Return when the next run is due: `every` after the last finished one began, or now.
-
-    A run that failed or was interrupted does not count, and neither does a backfill.
-    """
-    started = [
-        datetime.fromisoformat(run.started)
-        for run in runs
-        if run.state == "finished" and not run.source.startswith(BACKFILL_SOURCE)
-    ]
-    return max(started) + every if started else now
-
-
 @contextmanager
 def synced(workspace: Workspace, keep_runs: int) -> Iterator[None]:
     """Work on an up-to-date workspace, and leave only when the shared folder has all of it.
@@ -65,4 +58,21 @@ def synced(workspace: Workspace, keep_runs: int) -> Iterator[None]:
     with BackgroundSync(workspace):
         yield
     workspace.sync.wait_until_synced()
-    workspace.sync.maintain(keep_runs)
+    maintain_after_run(workspace, keep_runs)
+
+
+@contextmanager
+def notifying(settings: Settings) -> Iterator[None]:
+    """Tell people of what went wrong in the work, once it has ended; it never fails because of it.
+
+    Args:
+        settings: Say who is told of what.
+    """
+    try:
+        yield
+    finally:
+        if settings.notify is not None:
+            try:
+                check_runs(open_workspace(settings), settings)
+            except EarmarkError as error:
+                logger.warning("notifications not checked reason=%s", error)

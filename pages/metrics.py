@@ -1,28 +1,26 @@
-"""How good the model is: scores on held-out recordings, and feedback on its suggestions."""
+"""How good the model is: scores, feedback on its suggestions, versions, and jobs."""
 
 import streamlit as st
 
-from app import services
-from app.views import model_scores
-from app.views.deploy import deploy_section
-from app.views.feedback import curator_feedback, uploader_agreement
-from core.model import bundle as bundles
-from core.storage.active_model import resolve_model
+from app.views.metrics_address import view_switch
+from app.views.metrics_feedback import feedback_view
+from app.views.metrics_jobs import jobs_view
+from app.views.metrics_model import model_view
+from app.views.metrics_versions import versions_view
+
+VIEWS = {
+    "model": model_view,
+    "feedback": feedback_view,
+    "versions": versions_view,
+    "jobs": jobs_view,
+}
 
 
 def main() -> None:
-    st.title("Model metrics", anchor=False)
-    active = resolve_model(services.workspace())
-    bundle = bundles.load(active.folder)
-    model_scores.summary(bundle, active.model)
-    model_scores.overall_scores(bundle)
-    model_scores.comparison(bundle)
-    model_scores.tag_scores(bundle)
-    model_scores.curves(bundle)
-    deploy_section(active.model)
-    curator_feedback()
-    uploader_agreement()
-    model_scores.provenance(bundle)
+    with st.container(key="metrics-head", horizontal=True, vertical_alignment="center"):
+        st.title("Model metrics", anchor=False, width="content")
+        view = view_switch()
+    VIEWS[view]()
 
 
 main()

@@ -30,14 +30,17 @@ MAY_IMPORT = {
 }
 """Packages of ours that a package may import."""
 
-BASE = {"errors", "settings", "logging", "files", "sqlite", "people", "tags", "untrusted", "work"}
+BASE = {
+    *("errors", "settings", "logging", "files", "sqlite", "people", "proportions", "tags"),
+    *("untrusted", "work"),
+}
 ABOVE = {"audio", "model", "events", "storage", "freesound", "pipeline", "publishing", "curation"}
-ALL_OF_CORE = BASE | ABOVE | {"cli", "doctor"}
+ALL_OF_CORE = BASE | ABOVE | {"cli", "doctor", "notifications"}
 CORE_MAY_IMPORT = {
     "errors": set(),
     "settings": {"errors"},
     "logging": {"errors"},
-    **dict.fromkeys(("files", "sqlite", "people", "tags", "untrusted", "work"), BASE),
+    **dict.fromkeys(BASE - {"errors", "settings", "logging"}, BASE),
     "cli": ALL_OF_CORE,
     "audio": BASE,
     "model": BASE | {"audio"},
@@ -47,6 +50,7 @@ CORE_MAY_IMPORT = {
     "freesound": BASE,
     "pipeline": BASE | {"audio", "model", "events", "storage", "freesound"},
     "publishing": BASE | {"audio", "model", "events", "storage", "freesound", "pipeline"},
+    "notifications": ABOVE | BASE,
     "doctor": ALL_OF_CORE,
     "__main__": ALL_OF_CORE,
 }
@@ -66,6 +70,7 @@ LIBRARY_OWNERS = {
     "torch": ("core.model", "training", "benchmarks"),
     "onnx": ("core.model.export",),
     "onnxruntime": ("core.model.inference",),
+    "apprise": ("core.notifications",),
     "authlib": ("core.freesound",),
     "sqlalchemy": (
         *("core.sqlite", "core.events", "core.storage", "core.freesound"),
@@ -88,6 +93,7 @@ DISTRIBUTIONS = {
     "pydantic_settings": "pydantic-settings",
     "requests_toolbelt": "requests-toolbelt",
     "sklearn": "scikit-learn",
+    "typing_extensions": "typing-extensions",
 }
 """Distributions of the names that are imported, where these differ."""
 

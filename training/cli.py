@@ -1,5 +1,6 @@
 """The commands of `python -m training`, from clips and weights to a bundle and its model card."""
 
+import json
 import os
 from collections.abc import Callable
 from functools import partial
@@ -189,6 +190,89 @@ def fine_tune(
 
 
 @main.command()
+@option("--data", type=EXISTING_FOLDER, help="Folder with clips.csv; else EARMARK_TRAINING_DATA.")
+@option("--others", type=EXISTING_FOLDER, help="Other sounds; else EARMARK_TRAINING_OTHERS.")
+@option("--workspace", type=EXISTING_FOLDER, help="Instead of the configured workspace.")
+@option("--out", type=FOLDER, default="runs/retrain/bundle", help="Bundle and comparison.")
+@option("--run", type=FOLDER, default="runs/retrain", help="Features; the same again resumes.")
+@option("--split", type=EXISTING_FILE, help="JSON list of recordings, else the champion's.")
+@option(
+    "--copies",
+    "with_copies",
+    is_flag=True,
+    help="Also learn from softer, clipped, slower, faster copies.",
+)
+@option("--whole", is_flag=True, help="Train every layer, not only the head; takes much longer.")
+@option("--commercial/--any-license", default=None, help="Instead of EARMARK_COMMERCIAL_ONLY.")
+@option("--gen-ai/--ignore-gen-ai", default=None, help="Instead of EARMARK_RESPECT_GEN_AI.")
+@option("--seed", type=int, default=1, help="Of random numbers.")
+@option("--provenance", default="", help="What the data are; else as the champion says.")
+def retrain(
+    data: Path | None,
+    others: Path | None,
+    workspace: Path | None,
+    out: Path,
+    commercial: bool | None,
+    gen_ai: bool | None,
+    **more: Any,
+) -> None:
+    """Train a challenger of the active model with people's corrections, and compare the two."""
+    from core.settings import read_settings
+    from core.storage.opening import open_workspace as open_configured
+    from training.datasets.corrections import CorrectionPolicy, open_workspace
+    from training.retraining.retrain import RetrainingSource
+    from training.retraining.retrain import retrain as train
+    from training.retraining.verdict import REPORT
+
+    settings = read_settings()
+    clips = data or settings.training_data
+    if clips is None:
+        raise click.UsageError("Give --data FOLDER, or set EARMARK_TRAINING_DATA.")
+    policy = CorrectionPolicy(
+        settings.commercial_only if commercial is None else commercial,
+        settings.respect_gen_ai if gen_ai is None else gen_ai,
+    )
+    source = RetrainingSource(
+        data=clips, others=others or settings.training_others, policy=policy, **more
+    )
+    stores = open_workspace(workspace) if workspace else open_configured(settings)
+    train(stores, source, out)
+    click.echo((out / REPORT).read_text("utf-8"))
+
+
+@main.command()
+@data_option
+@option("--others", type=EXISTING_FOLDER, required=True, help="Other sounds, likewise.")
+@option("--weights", type=EXISTING_FILE, help="Converted; by default what `pretrained` wrote.")
+@option("--seeds", type=click.IntRange(1), default=3, help="Splits of the recordings.")
+@option("--run", type=FOLDER, default="runs/simulate", help="Features; the same again resumes.")
+@option("--out", type=NEW_FILE, default="docs/results/loop.csv", help="Means; beside it each run.")
+@option("--page", type=NEW_FILE, default="app/assets/loop.csv", help="The app's copy of --out.")
+def simulate(
+    data: Path,
+    others: Path,
+    weights: Path | None,
+    seeds: int,
+    run: Path,
+    out: Path,
+    page: Path,
+) -> None:
+    """Let a scripted curator correct 300 sounds, and see whether retraining helps."""
+    from core.files import write_atomic
+    from training.pretrained import CONVERTED
+    from training.retraining import simulation
+    from training.tables import markdown_table, write_table
+
+    rows = simulation.simulate(data, others, weights or CONVERTED, range(1, seeds + 1), run)
+    lines = "".join(f"{json.dumps(row)}\n" for row in rows)
+    write_atomic(out.with_name(f"{out.stem}_runs.jsonl"), lines.encode())
+    cells = [tuple(row.values()) for row in simulation.summary(rows)]
+    for path in (out, page):
+        write_table(path, [simulation.SUMMARY_COLUMNS, *cells])
+    click.echo(markdown_table(simulation.SUMMARY_COLUMNS, cells))
+
+
+@main.command()
 @data_option
 @option("--others", type=EXISTING_FOLDER, required=True, help="Other sounds, likewise.")
 @option("--weights", type=EXISTING_FILE, help="Converted; by default what `pretrained` wrote.")
@@ -223,15 +307,24 @@ def pretrained(weights: Path | None, fetch: bool, downloads: Path, out: Path) ->
 @main.command()
 @option("--bundle", type=EXISTING_FOLDER, help="By default the model that ships with Earmark.")
 @data_option
+@option("--others", type=EXISTING_FOLDER, help="Sounds outside the vocabulary, likewise.")
+@option("--left-out", type=EXISTING_FILE, help="The study's open_world.csv of this recipe.")
 @option("--run", type=FOLDER, default="runs/evaluate", help="Where log-mels are kept.")
 @option("--split", type=EXISTING_FILE, help="JSON list of recordings, instead of model.json's.")
-def evaluate(bundle: Path | None, data: Path, run: Path, split: Path | None) -> None:
+@option("--weights", type=EXISTING_FILE, help="Published ones, for the learning curve.")
+@option("--write", is_flag=True, help="Put the scores into the bundle's metrics.json.")
+def evaluate(bundle: Path | None, data: Path, write: bool, **more: Any) -> None:
     """Score a bundle on its test recordings: overall, intervals, calibration, tag by tag."""
     from core.model import bundle as bundles
-    from training.evaluate import evaluate_bundle, summary_lines
+    from training.evaluate import summary_lines
+    from training.rescoring import rescore, write_scores
 
     loaded = bundles.load(bundle or bundles.DEFAULT_BUNDLE)
-    click.echo("\n".join(summary_lines(evaluate_bundle(loaded, data, run, split))))
+    scores = rescore(loaded, data, must_be_held_out=write, **more)
+    click.echo("\n".join(summary_lines(scores)))
+    if write:
+        write_scores(loaded, scores)
+        click.echo(f"\n{loaded.folder}/metrics.json written.")
 
 
 @main.command()

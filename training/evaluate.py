@@ -1,5 +1,7 @@
 """Scores on held-out recordings, calibration and thresholds."""
 
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +12,20 @@ from core.model import metrics
 from core.model.bundle import Bundle, Calibration, Scaler
 from core.model.front_end import sounding_frames
 from core.model.logmel import COALA, LogMelSpec
-from core.model.metrics import BundleMetrics, Numbers
+from core.model.metrics import BundleMetrics
+from core.model.metrics_detail import (
+    ScoredClip,
+    ScoredTags,
+    overall_intervals,
+    tag_details,
+    threshold_choices,
+    threshold_for,
+)
+from core.model.metrics_types import Numbers, TestData
 from core.model.networks import Network
 from core.model.pooling import Pooling, pool_recording, segment_windows
-from training.datasets.clips import load_frames, multi_hot, read_clips, read_split
+from core.model.reference import summary
+from training.datasets.clips import Clip, load_frames, multi_hot, read_clips, read_split
 from training.datasets.types import Labels, Subset, trained_facts
 from training.errors import DatasetError
 
@@ -24,7 +36,6 @@ THRESHOLD_PRIOR = 10.0
 """Clips that the common threshold counts as, beside a tag's own."""
 THRESHOLDS = np.linspace(0.1, 0.8, 71)
 PRECISIONS = (0.8, 0.9)
-MIN_TRUE_POSITIVES = 3
 Logits = NDArray[np.float32]
 Probabilities = NDArray[np.float32]
 
@@ -43,16 +54,8 @@ def evaluate_bundle(
     Raises:
         DatasetError: The folder has none of the recordings.
     """
-    clips = read_clips(data)
-    if split:
-        subset_of = read_split(split, clips)
-        test_clips = [clip for clip, n in zip(clips, subset_of, strict=True) if n == 2]
-    else:
-        listed = trained_facts(bundle).get("test_recordings", ())
-        test_clips = [clip for clip in clips if clip.recording in listed]
-    if not test_clips:
-        raise DatasetError(f"{data} has no clips of the test recordings of {bundle.name}.")
-    tags = _scored_tags(bundle)
+    test_clips = _test_clips(bundle, data, split)
+    tags = scored_tags(bundle)
     labels = multi_hot(test_clips, tags)
     recordings = np.array([clip.recording for clip in test_clips])
     frames = load_frames(test_clips, cache, bundle.front_end)
@@ -62,10 +65,31 @@ def evaluate_bundle(
     columns = [bundle.vocabulary.index(tag) for tag in tags]
     described, whole = bundle.metrics["split"], bundle.calibration
     calibration = Calibration(whole.slope[columns], whole.offset[columns], whole.threshold[columns])
-    return score(logits[:, columns], test, calibration, tags, described)
+    scores = score(logits[:, columns], test, calibration, tags, described, test_clips)
+    # Drift compares the live predictions, which are of the whole vocabulary.
+    scores["reference"] = summary(whole.probabilities(logits).max(axis=1))
+    return scores
 
 
-def _scored_tags(bundle: Bundle) -> tuple[str, ...]:
+def _test_clips(bundle: Bundle, data: Path, split: Path | None) -> list[Clip]:
+    """Return the clips of the test recordings.
+
+    Raises:
+        DatasetError: The folder has none of them.
+    """
+    clips = read_clips(data)
+    if split:
+        subset_of = read_split(split, clips)
+        test_clips = [clip for clip, n in zip(clips, subset_of, strict=True) if n == 2]
+    else:
+        listed = trained_facts(bundle).get("test_recordings", ())
+        test_clips = [clip for clip in clips if clip.recording in listed]
+    if not test_clips:
+        raise DatasetError(f"{data} has no clips of the test recordings of {bundle.name}.")
+    return test_clips
+
+
+def scored_tags(bundle: Bundle) -> tuple[str, ...]:
     """Return the tags that training clips were labelled with: all, unless model.json names them."""
     own = trained_facts(bundle).get("own_tags", bundle.vocabulary)
     return tuple(tag for tag in bundle.vocabulary if tag in own)
@@ -175,28 +199,19 @@ def thresholds_for_precision(
     """Find the lowest threshold per tag that reaches each of `PRECISIONS` on validation.
 
     Returns:
-        By precision and tag; None where no threshold reaches it with `MIN_TRUE_POSITIVES`.
+        By precision and tag; None where no threshold reaches it with enough true positives.
     """
     return {
         f"precision_{precision:g}": {
-            tag: _threshold_for(probabilities[:, k], labels[:, k], precision)
+            tag: _rounded_down(threshold_for(probabilities[:, k], labels[:, k] > 0, precision))
             for k, tag in enumerate(tags)
         }
         for precision in PRECISIONS
     }
 
 
-def _threshold_for(
-    probabilities: Probabilities, labels: NDArray[np.float32], precision: float
-) -> float | None:
-    """Return the lowest probability from which on the precision is reached."""
-    order = np.argsort(-probabilities, kind="stable")
-    true_positives = np.cumsum(labels[order])
-    is_precise = true_positives / np.arange(1, len(order) + 1) >= precision
-    is_last_of_value = np.append(np.diff(probabilities[order]) != 0, True)
-    enough = true_positives >= MIN_TRUE_POSITIVES
-    reached = np.flatnonzero(is_precise & enough & is_last_of_value)
-    return round(float(probabilities[order[reached[-1]]]), 4) if len(reached) else None
+def _rounded_down(threshold: float | None) -> float | None:
+    return None if threshold is None else round(threshold, 4)
 
 
 def score(
@@ -205,11 +220,23 @@ def score(
     calibration: Calibration,
     tags: tuple[str, ...],
     split: str,
+    clips: Sequence[Clip] = (),
 ) -> BundleMetrics:
-    """Return the scores of metrics.json, all on calibrated probabilities."""
+    """Return the scores of metrics.json, all on calibrated probabilities.
+
+    Args:
+        logits: Of the test clips, [clips, tags].
+        subset: The test clips.
+        calibration: Of the tags.
+        tags: That are scored.
+        split: How the test clips were held out, for people.
+        clips: The same clips with their files, where they are known.
+    """
     labels, recordings = subset.labels, subset.recordings
     probabilities = calibration.probabilities(logits)
     rows = metrics.per_tag(labels, probabilities, calibration.threshold, recordings)
+    described = scored_clips(subset, tags, clips)
+    scored = ScoredTags(labels, probabilities, calibration.threshold, tags, described)
     return {
         "overall": rounded(metrics.overall(labels, probabilities)),
         "per_tag": {tag: rounded(row) for tag, row in zip(tags, rows, strict=True)},
@@ -217,12 +244,46 @@ def score(
         "reliability": metrics.reliability(labels, probabilities),
         "intervals": {
             "clips": metrics.bootstrap(labels, probabilities),
-            "recordings": metrics.bootstrap(labels, probabilities, recordings),
+            "recordings": overall_intervals(scored),
         },
         "clips": len(labels),
         "recordings": subset.recording_count,
         "split": split,
+        "test_data": scored_data(described, tags, source_names(clips)),
+        "details": tag_details(scored),
+        "threshold_choices": threshold_choices(scored),
     }
+
+
+def scored_clips(
+    subset: Subset, tags: tuple[str, ...], clips: Sequence[Clip] = ()
+) -> list[ScoredClip]:
+    """Return what examples of errors say of each clip of a subset."""
+    if clips:
+        return [
+            ScoredClip(clip.recording, tuple(sorted(clip.tags)), clip.path.name, clip.start_s)
+            for clip in clips
+        ]
+    pairs = zip(subset.recordings.tolist(), subset.labels > 0, strict=True)
+    return [
+        ScoredClip(recording, tuple(tags[column] for column in np.flatnonzero(row)))
+        for recording, row in pairs
+    ]
+
+
+def scored_data(clips: Sequence[ScoredClip], tags: tuple[str, ...], name: str) -> TestData:
+    """Return the name of test clips, and a fingerprint of them and of their scored tags."""
+    scored = set(tags)
+    lines = sorted(
+        f"{clip.recording} {' '.join(sorted(scored & set(clip.tags)))}" for clip in clips
+    )
+    digest = hashlib.sha256("\n".join([" ".join(sorted(tags)), *lines]).encode())
+    return {"name": name, "fingerprint": digest.hexdigest(), "tags": len(tags)}
+
+
+def source_names(clips: Sequence[Clip]) -> str:
+    """Return the names of the data sets that clips came with."""
+    return ", ".join(sorted({clip.source for clip in clips if clip.source}))
 
 
 def rounded(row: Numbers) -> Numbers:

@@ -2,13 +2,17 @@
 
 import importlib.metadata
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from core.model.bundle import Bundle, Calibration
 from core.model.logmel import COALA
-from core.model.metrics import BundleMetrics, Numbers
+from core.model.metrics import BundleMetrics
+from core.model.metrics_types import Numbers
 from core.model.networks import Network
 from core.model.saving import save_bundle
 from training import evaluate
@@ -34,7 +38,13 @@ PROTOTYPE_BASELINE: dict[str, float | str | None] = {
 
 
 def train_and_evaluate(
-    data: TrainingData, recipe: Recipe, *, name: str, run: Path, out: Path
+    data: TrainingData,
+    recipe: Recipe,
+    *,
+    name: str,
+    run: Path,
+    out: Path,
+    start: Mapping[str, Tensor] | None = None,
 ) -> Bundle | None:
     """Train, calibrate on validation, score on test, and write the bundle.
 
@@ -44,6 +54,7 @@ def train_and_evaluate(
         name: Of the model.
         run: Folder for checkpoints; the same again goes on.
         out: Folder of the bundle.
+        start: Weights to begin with, instead of random ones.
 
     Returns:
         The bundle; None in all processes but the main one.
@@ -52,7 +63,7 @@ def train_and_evaluate(
         CheckpointError: `run` holds something else, or cannot be written.
         BundleError: The bundle cannot be written.
     """
-    network, progress = train(recipe, data.train, data.validation, data.scaler, run)
+    network, progress = train(recipe, data.train, data.validation, data.scaler, run, start=start)
     if not Processes.join(best_device()).is_main_process:
         return None
     network = network.half().float()  # as the bundle holds it: the scores are those of the bundle

@@ -6,7 +6,7 @@ its own arithmetic repeats itself. Under `torchrun` every process takes its shar
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -21,7 +21,8 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from core.model.bundle import Scaler
-from core.model.metrics import Numbers, overall
+from core.model.metrics import overall
+from core.model.metrics_types import Numbers
 from core.model.networks import Network, build
 from training import checkpoints
 from training.batches import BatchMaker
@@ -56,6 +57,7 @@ def train(
     scaler: Scaler,
     folder: Path,
     device: torch.device | None = None,
+    start: Mapping[str, Tensor] | None = None,
 ) -> tuple[Network, Progress]:
     """Train a network, or go on with the run that `folder` holds.
 
@@ -66,6 +68,7 @@ def train(
         scaler: Standardisation of the log-mels.
         folder: For checkpoints.
         device: The best of this machine by default.
+        start: Weights to begin with, instead of random ones.
 
     Returns:
         The network of the epoch with the best macro PR-AUC on validation, and the history.
@@ -74,10 +77,10 @@ def train(
         CheckpointError: `folder` holds a run of another recipe, other data or another kind of
             device, or cannot be written.
     """
-    run = _Run(recipe, train_subset, validation, scaler, folder, device or best_device())
+    run = _Run(recipe, train_subset, validation, scaler, folder, device or best_device(), start)
     clips, tags = train_subset.labels.shape
-    start = f"network={recipe.architecture} clips={clips} tags={tags} epochs={recipe.epochs}"
-    logger.info("training start %s device=%s folder=%s", start, run.device, folder)
+    facts = f"network={recipe.architecture} clips={clips} tags={tags} epochs={recipe.epochs}"
+    logger.info("training start %s device=%s folder=%s", facts, run.device, folder)
     run.resume()
     with _progress_bar(run.processes.is_main_process) as bar:
         task = bar.add_task("Training", total=recipe.epochs, completed=run.progress.epoch, note="")
@@ -108,12 +111,15 @@ class _Run:
         scaler: Scaler,
         folder: Path,
         device: torch.device,
+        start: Mapping[str, Tensor] | None,
     ) -> None:
         self.recipe, self.validation, self.scaler = recipe, validation, scaler
         self.folder, self.device, self.processes = folder, device, Processes.join(device)
         _make_folder(folder)
         torch.manual_seed(recipe.seed)
         network = build(recipe.architecture, train_subset.labels.shape[1], recipe.arguments)
+        if start is not None:
+            network.load_state_dict(start)
         # torch's stubs do not know this form; the layout is faster on GPUs
         self.network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = AveragedModel(self.network, multi_avg_fn=_ema(recipe.ema), use_buffers=True)

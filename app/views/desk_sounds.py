@@ -99,7 +99,7 @@ def _rows(sound: SoundState) -> list[dict[str, object]]:
     arrays = services.workspace().sidecars.get(sound.sound_id, sound.model)
     vocabulary = services.vocabulary(sound.model)
     times, levels = levels_over_time(arrays, vocabulary, sound.suggestions)
-    return timeline_rows(sound.suggestions, times, levels, services.thresholds(sound.model))
+    return timeline_rows(sound.suggestions, times, levels, services.thresholds_of(sound))
 
 
 def _version(entries: Sequence[TagEntry]) -> str:

@@ -53,8 +53,9 @@ def _start() -> None:
         return
     state.fetch_note.pop()
     if not fetcher.start(viewer.actor or NAMELESS_ACTOR):
-        name = shown_name(fetcher.current.actor)
-        state.fetch_note.set(f"{name} is already fetching.")
+        state.fetch_note.set(fetcher.refusal())
+        if not fetcher.current.running:
+            return
     _watch(fetcher.current)
 
 

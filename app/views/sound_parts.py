@@ -38,7 +38,7 @@ def sound_player(sound: SoundState, key: str) -> None:
         suggestions=sound.suggestions,
         times=times,
         levels=levels,
-        thresholds=services.thresholds(sound.model) if sound.model else None,
+        thresholds=services.thresholds_of(sound),
         rejected=rejected_tags(sound),
         compact=True,
     )

@@ -1,7 +1,7 @@
 """Derived tables: what the log says about each sound today, kept in step with it."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -12,6 +12,7 @@ from core.events import schema
 from core.events.columns import NO_PROBABILITY, Changes, read_values, write_tags, write_values
 from core.events.counters import CounterKey, change_counters, codes_of
 from core.events.facts import SoundFacts, facts_of
+from core.events.feedback_counts import count_feedback
 from core.events.fold import ReviewState, SoundState, fold
 from core.events.query import Agreement
 from core.events.rarity import refresh_rarities
@@ -53,17 +54,22 @@ class Entry:
 NOT_IN_VIEW = Entry()
 
 
-def derive(connection: Connection, sound_ids: Sequence[str]) -> None:
+def derive(
+    connection: Connection, sound_ids: Sequence[str], new_events: Collection[str] = ()
+) -> None:
     """Bring all that is derived from some sounds' events in step with them.
 
     Args:
         connection: In a transaction that writes.
         sound_ids: The sounds; new ones get positions in this order.
+        new_events: Ids of the events that were added to sounds that are in the tables.
     """
     for batch in batches(sound_ids):
         states: dict[str, SoundState] = {}
         rows: dict[Table, list[dict[str, Any]]] = {table: [] for table in schema.DERIVED}
-        for sound_id, history in histories(connection, batch).items():
+        histories_of = histories(connection, batch)
+        count_feedback(connection, histories_of, new_events)
+        for sound_id, history in histories_of.items():
             states[sound_id] = fold(history)
             for table, row in _rows(states[sound_id], history):
                 rows[table].append(row)

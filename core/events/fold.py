@@ -14,6 +14,7 @@ from core.events.types import (
     Media,
     ModelRef,
     Outcome,
+    Predicted,
     PredictedEvent,
     PublishedEvent,
     Reviewed,
@@ -107,7 +108,7 @@ def fold(events: Iterable[Event]) -> SoundState:
         ValueError: There are no events.
     """
     log = sorted(
-        (event for event in events if event.kind != "rolled_out"), key=lambda event: event.order
+        (event for event in events if isinstance(event, SoundEvent)), key=lambda event: event.order
     )
     if not log:
         raise ValueError("a sound without events has no state")
@@ -124,7 +125,7 @@ def fold(events: Iterable[Event]) -> SoundState:
     return SoundState(
         sound_id=log[0].sound_id,
         tags=_current_tags(basis, decisions),
-        suggestions=_suggestions(prediction) if prediction else (),
+        suggestions=shown_suggestions(prediction.payload) if prediction else (),
         decisions=decisions,
         basis=basis,
         prediction=prediction,
@@ -234,12 +235,13 @@ def basis_tags(basis: BasisEvent | None) -> tuple[str, ...]:
         return ()
     if isinstance(basis, ImportedEvent):
         return tuple(dict.fromkeys(basis.payload.tags))
-    return tuple(each.tag for each in _suggestions(basis) if each.above_threshold)
+    shown = shown_suggestions(basis.payload)
+    return tuple(each.tag for each in shown if each.above_threshold)
 
 
-def _suggestions(prediction: PredictedEvent) -> tuple[Suggestion, ...]:
+def shown_suggestions(prediction: Predicted) -> tuple[Suggestion, ...]:
     """Return the best tags, and all that reach their thresholds: a long sound may have many."""
-    top = prediction.payload.top
+    top = prediction.top
     further = (suggestion for suggestion in top[MIN_SUGGESTIONS:] if suggestion.above_threshold)
     return (*top[:MIN_SUGGESTIONS], *further)
 

@@ -6,7 +6,7 @@ import sqlalchemy as sql
 from sqlalchemy import Connection
 
 from core.events import schema
-from core.events.types import RolledOutEvent, SoundEvent, parse_stored_event
+from core.events.types import SoundEvent, parse_stored_event
 
 BATCH_SIZE = 500
 """Ids in one statement: SQLite takes a limited number of parameters."""
@@ -21,7 +21,7 @@ def histories(connection: Connection, sound_ids: Sequence[str]) -> dict[str, lis
         query = query.order_by(columns.time, columns.event_id)
         for body in connection.execute(query).scalars():
             event = parse_stored_event(body)
-            if not isinstance(event, RolledOutEvent):
+            if isinstance(event, SoundEvent):
                 events.setdefault(event.sound_id, []).append(event)
     return events
 

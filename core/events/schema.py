@@ -138,6 +138,28 @@ rarities = Table(
 )
 """How rare each tag was among suggestions when there were so many sounds: float32 by code."""
 
+feedback_counts = Table(
+    "feedback_counts",
+    _meta,
+    Column("kind", Text, primary_key=True),
+    Column("actor", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("period", Text, primary_key=True),
+    Column("tag", Text, primary_key=True),
+    Column("value", Text, primary_key=True),
+    Column("number", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Numbers of predictions and verdicts, see `core.events.feedback_facts.CountKey`."""
+
+feedback_fill = Table(
+    "feedback_fill",
+    _meta,
+    Column("next", Integer, nullable=False),
+    Column("last", Integer, nullable=False),
+)
+"""While older sounds are counted: the positions that are not counted yet."""
+
 fill = Table("fill", _meta, Column("after", Integer, nullable=False))
 """While older sounds get their positions: the last event that was looked at."""
 
@@ -147,6 +169,7 @@ sound_text = sql.table("sound_text", *map(sql.column, ("rowid", "title", "tags",
 DERIVED = (sounds, sound_tags, decisions, predictions, sound_media)
 """Rows by sound."""
 _QUERY_TABLES = (positions, columns, tag_lists, counters, codes, rarities)
+_FEEDBACK_TABLES = (feedback_counts, feedback_fill)
 _CREATE_SOUND_TEXT = (
     "CREATE VIRTUAL TABLE sound_text USING fts5(title, tags, description, "
     "tokenize = 'unicode61 remove_diacritics 2', prefix = '2 3')"
@@ -155,7 +178,7 @@ _CREATE_SOUND_TEXT = (
 
 def delete_derived(connection: Connection) -> None:
     """Empty all tables that are derived from the events."""
-    for table in (*DERIVED, *_QUERY_TABLES):
+    for table in (*DERIVED, *_QUERY_TABLES, *_FEEDBACK_TABLES):
         connection.execute(table.delete())
     connection.exec_driver_sql("DROP TABLE sound_text")
     connection.exec_driver_sql(_CREATE_SOUND_TEXT)
@@ -185,7 +208,23 @@ def _create_query_tables(connection: Connection) -> None:
         connection.execute(fill.insert().values(after=0))
 
 
-MIGRATIONS = (_create_version_1, _index_media_names, _create_query_tables)
+def _create_feedback_counts(connection: Connection) -> None:
+    """Version 4: numbers of verdicts and predictions. Sounds that are there follow in batches."""
+    _meta.create_all(connection, tables=_FEEDBACK_TABLES)
+    connection.exec_driver_sql(
+        "CREATE INDEX threshold_changes ON events (time, event_id) WHERE kind = 'thresholds_set'"
+    )
+    last = connection.execute(sql.select(sql.func.max(positions.c.position))).scalar_one()
+    if last is not None:
+        connection.execute(feedback_fill.insert().values(next=0, last=last))
+
+
+MIGRATIONS = (
+    _create_version_1,
+    _index_media_names,
+    _create_query_tables,
+    _create_feedback_counts,
+)
 
 
 def prepare(database: Database) -> None:

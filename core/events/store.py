@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from core.events import schema
 from core.events.derive import derive
 from core.events.errors import ConflictingEvent
+from core.events.feedback_counts import fill_next
 from core.events.rows import BATCH_SIZE, batches, histories
 from core.events.types import (
     Event,
@@ -16,6 +17,7 @@ from core.events.types import (
     PredictedEvent,
     RolledOutEvent,
     SoundEvent,
+    ThresholdsSetEvent,
     iso,
     parse_stored_event,
 )
@@ -39,6 +41,7 @@ class EventStore:
         self.database = database
         schema.prepare(database)
         _fill(database)
+        _fill_feedback(database)
 
     def append(self, events: Iterable[Event], *, once_per_model: bool = False) -> int:
         """Add the events that are not there yet, all or none.
@@ -67,7 +70,8 @@ class EventStore:
             new = _once_per_model(connection, new)
         if new:
             connection.execute(schema.events.insert(), [_row(event) for event in new])
-        derive(connection, list(dict.fromkeys(event.sound_id for event in new if event.sound_id)))
+        sound_ids = dict.fromkeys(event.sound_id for event in new if event.sound_id)
+        derive(connection, list(sound_ids), {event.event_id for event in new})
         return new
 
     def rebuild(self) -> int:
@@ -106,6 +110,15 @@ class EventStore:
         with self.database.reading() as connection:
             parsed = [parse_stored_event(body) for body in connection.execute(query).scalars()]
         return [event for event in parsed if isinstance(event, RolledOutEvent)]
+
+    def threshold_changes(self) -> list[ThresholdsSetEvent]:
+        """Return the *thresholds_set* events, oldest first."""
+        columns = schema.events.c
+        query = sql.select(columns.body).where(columns.kind == "thresholds_set")
+        query = query.order_by(columns.time, columns.event_id)
+        with self.database.reading() as connection:
+            parsed = [parse_stored_event(body) for body in connection.execute(query).scalars()]
+        return [event for event in parsed if isinstance(event, ThresholdsSetEvent)]
 
 
 def _without_known(connection: Connection, events: Iterable[Event]) -> list[Event]:
@@ -194,6 +207,19 @@ def _fill(database: Database) -> None:
                 connection.execute(schema.fill.delete())
             else:
                 connection.execute(schema.fill.update().values(after=reached))
+
+
+def _fill_feedback(database: Database) -> None:
+    """Count the sounds that were there before the numbers of feedback, as `_fill` does."""
+    with database.reading() as connection:
+        if connection.execute(sql.select(schema.feedback_fill)).first() is None:
+            return
+    left: int | None = 1
+    while left:
+        with database.writing() as connection:
+            left = fill_next(connection)
+        if left and left % (10 * FILL_SIZE) < FILL_SIZE:
+            logger.info("migrate database=%s sounds_to_count=%d", database.path, left)
 
 
 def _log_fill(connection: Connection, database: Database, after: int) -> None:

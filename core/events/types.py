@@ -240,7 +240,27 @@ class RolledOut(_Frozen):
     reason: str
 
 
-Payload = Predicted | Reviewed | Published | Undone | Imported | Withdrawn | RolledOut
+class ThresholdsSet(_Frozen):
+    """Thresholds of tags that a model version uses from now on instead of its own.
+
+    Attributes:
+        model: The version.
+        thresholds: By tag; None returns to the model's own. Tags that are not named keep theirs.
+        precision: The share of right suggestions that they were learned for; 0 for others.
+        verdicts: By tag, the number of verdicts that a threshold was learned from.
+        reason: Why.
+    """
+
+    model: ModelRef
+    thresholds: dict[str, Probability | None]
+    precision: Probability = 0.0
+    verdicts: dict[str, Annotated[int, Field(ge=0, le=MAX_COUNT)]] = {}
+    reason: str = ""
+
+
+Payload = (
+    Predicted | Reviewed | Published | Undone | Imported | Withdrawn | RolledOut | ThresholdsSet
+)
 PayloadT = TypeVar("PayloadT", bound=_Frozen)
 
 
@@ -326,12 +346,19 @@ class RolledOutEvent(_EventBase[RolledOut]):
     sound_id: None
 
 
+class ThresholdsSetEvent(_EventBase[ThresholdsSet]):
+    """Thresholds of a model version were changed."""
+
+    kind: Literal["thresholds_set"] = "thresholds_set"
+    sound_id: None
+
+
 DecisionEvent = ReviewedEvent | PublishedEvent
 BasisEvent = PredictedEvent | ImportedEvent
 SoundEvent = (
     PredictedEvent | ReviewedEvent | PublishedEvent | UndoneEvent | ImportedEvent | WithdrawnEvent
 )
-Event = SoundEvent | RolledOutEvent
+Event = SoundEvent | RolledOutEvent | ThresholdsSetEvent
 
 
 _CLASS_OF_KIND: dict[str, type[Event]] = {
@@ -342,6 +369,7 @@ _CLASS_OF_KIND: dict[str, type[Event]] = {
     "imported": ImportedEvent,
     "withdrawn": WithdrawnEvent,
     "rolled_out": RolledOutEvent,
+    "thresholds_set": ThresholdsSetEvent,
 }
 _CLASS_OF_PAYLOAD: dict[type[_Frozen], type[Event]] = {
     Predicted: PredictedEvent,
@@ -351,6 +379,7 @@ _CLASS_OF_PAYLOAD: dict[type[_Frozen], type[Event]] = {
     Imported: ImportedEvent,
     Withdrawn: WithdrawnEvent,
     RolledOut: RolledOutEvent,
+    ThresholdsSet: ThresholdsSetEvent,
 }
 _ADAPTER: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
 
@@ -417,6 +446,8 @@ def _tags(event: Event) -> Iterable[str]:
             return [*decisions, *tags]
         case Imported(tags=tags):
             return tags
+        case ThresholdsSet(thresholds=thresholds, verdicts=verdicts):
+            return [*thresholds, *verdicts]
     return ()
 
 
@@ -472,6 +503,10 @@ def new_event(
 def new_event(
     payload: RolledOut, sound_id: None, actor: str, base: _Base = None, now: _Now = None
 ) -> RolledOutEvent: ...
+@overload
+def new_event(
+    payload: ThresholdsSet, sound_id: None, actor: str, base: _Base = None, now: _Now = None
+) -> ThresholdsSetEvent: ...
 
 
 def new_event(
@@ -485,7 +520,7 @@ def new_event(
 
     Args:
         payload: What happened; its class decides the event's kind.
-        sound_id: The sound, or None for `RolledOut`.
+        sound_id: The sound, or None for `RolledOut` and `ThresholdsSet`.
         actor: Who did it, as `core.people` writes people.
         base: The event that this one was based on.
         now: The time, instead of the clock's.

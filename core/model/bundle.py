@@ -11,7 +11,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar, cast
@@ -150,6 +150,17 @@ class Bundle:
         if self.architecture == "efficientat_mn":
             return 1  # its windows are nearly as long as a segment
         return segment_windows(self.front_end, self.window, self.hop)
+
+    def with_thresholds(self, thresholds: Mapping[str, float]) -> "Bundle":
+        """Return the same model with other thresholds.
+
+        Args:
+            thresholds: By tag; other tags keep theirs, unknown ones are ignored.
+        """
+        own = self.calibration.threshold.tolist()
+        new = [thresholds.get(tag, own[index]) for index, tag in enumerate(self.vocabulary)]
+        calibration = replace(self.calibration, threshold=np.array(new, np.float32))
+        return replace(self, calibration=calibration)
 
     def network_input(self, log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scale log-mel frames, float32 [bands, time]; digital silence fills the first window."""

@@ -14,13 +14,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core import tags
+from core.model.metrics_types import (
+    Curves,
+    Intervals,
+    LearningPoint,
+    Numbers,
+    PrecisionChoice,
+    Reliability,
+    TagDetail,
+    TestData,
+    UnknownSounds,
+)
+from core.model.reference import Reference
 
 Labels = NDArray[np.bool_] | NDArray[np.integer] | NDArray[np.floating]
 """bool or 0/1 [clips, tags]."""
 Scores = NDArray[np.floating]
 """Higher means more likely, [clips, tags]."""
-Numbers = dict[str, float | None]
-"""Numbers by name; None where one is not defined."""
 
 CURVE_POINTS = 101
 BOOTSTRAP_ROUNDS = 1000
@@ -29,42 +39,11 @@ MIN_LARGE_DECISIONS = 2_000_000
 """From so many decisions on, 1,000 rounds would take minutes."""
 
 
-class RocCurve(TypedDict):
-    """A ROC curve on an even grid."""
-
-    false_positive_rate: list[float]
-    true_positive_rate: list[float]
-
-
-class PrecisionRecallCurve(TypedDict):
-    """A precision-recall curve on an even grid."""
-
-    recall: list[float]
-    precision: list[float]
-
-
-class Curves(TypedDict):
-    """Both micro-averaged curves."""
-
-    roc: RocCurve
-    precision_recall: PrecisionRecallCurve
-
-
-class Reliability(TypedDict):
-    """Expected calibration error, and per filled bin: predicted and observed share, count."""
-
-    ece: float | None
-    predicted: list[float]
-    observed: list[float]
-    count: list[int]
-
-
-Intervals = dict[str, list[float] | None]
-"""95 % intervals by the name of the score: [low, high], None where it is not defined."""
-
-
 class BundleMetrics(TypedDict):
-    """The contents of a bundle's metrics.json. The first five entries are checked on loading."""
+    """The contents of a bundle's metrics.json. The first five entries are checked on loading.
+
+    The others may be absent: bundles of before do not have them.
+    """
 
     overall: Numbers
     per_tag: dict[str, Numbers]
@@ -78,6 +57,12 @@ class BundleMetrics(TypedDict):
     validation: NotRequired[Numbers]
     thresholds: NotRequired[dict[str, Numbers]]
     history: NotRequired[list[Numbers]]
+    test_data: NotRequired[TestData]
+    details: NotRequired[dict[str, TagDetail]]
+    threshold_choices: NotRequired[list[PrecisionChoice]]
+    learning_curve: NotRequired[list[LearningPoint]]
+    unknown_sounds: NotRequired[UnknownSounds]
+    reference: NotRequired[Reference]
 
 
 def overall(labels: Labels, scores: Scores) -> Numbers:
@@ -165,8 +150,14 @@ def recall_at(labels: Labels, scores: Scores, k: int) -> float | None:
     return float(recalls.mean())
 
 
-def curves(labels: Labels, scores: Scores) -> Curves:
-    """Compute micro-averaged ROC and precision-recall curves of 101 points; empty if undefined."""
+def curves(labels: Labels, scores: Scores, points: int = CURVE_POINTS) -> Curves:
+    """Compute micro-averaged ROC and precision-recall curves; empty if undefined.
+
+    Args:
+        labels: bool or 0/1 [clips, tags], or [clips] of one tag.
+        scores: The same shape.
+        points: Of each curve, on an even grid.
+    """
     from sklearn.metrics import precision_recall_curve, roc_curve
 
     if not labels.any() or labels.all():
@@ -176,7 +167,7 @@ def curves(labels: Labels, scores: Scores) -> Curves:
         }
     false_rate, true_rate, _ = roc_curve(labels.ravel(), scores.ravel())
     precision, recall, _ = precision_recall_curve(labels.ravel(), scores.ravel())
-    grid = np.linspace(0, 1, CURVE_POINTS)
+    grid = np.linspace(0, 1, points)
     return {
         "roc": {
             "false_positive_rate": _rounded(grid),

@@ -1,6 +1,7 @@
 """From a recording to its tags: front-end, network, pooling and calibration in one object."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -87,6 +88,16 @@ class Predictor:
             BundleError: It is not a whole, fitting bundle.
         """
         return cls(bundles.load(folder))
+
+    def with_thresholds(self, thresholds: Mapping[str, float]) -> Self:
+        """Return a predictor with other thresholds; it shares the network with this one.
+
+        Args:
+            thresholds: By tag; other tags keep theirs, unknown ones are ignored.
+        """
+        other = copy(self)
+        other.bundle = self.bundle.with_thresholds(thresholds)
+        return other
 
     @property
     def rate(self) -> int:

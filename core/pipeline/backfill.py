@@ -22,11 +22,12 @@ from core.pipeline.backfill_worker import (
 )
 from core.pipeline.errors import BackfillError
 from core.pipeline.freesound_range import RangeListing
-from core.pipeline.run import BACKFILL_SOURCE, RunRecorder
+from core.pipeline.run import RunRecorder
 from core.pipeline.threads import in_threads
 from core.settings import Settings
 from core.storage.active_model import AUTOMATIC
-from core.storage.runs import Run
+from core.storage.runs import BACKFILL_SOURCE, Run
+from core.storage.tag_thresholds import current_thresholds
 from core.storage.workspace import Workspace
 
 logger = logging.getLogger(__name__)
@@ -92,19 +93,21 @@ def backfill(
         EarmarkError: The listing could not even begin.
     """
     batches = listing.batches(batch_size)
-    tasks = (BackfillTask.from_settings(settings, model, batch) for batch in batches)
+    thresholds = current_thresholds(workspace, model)
+    tasks = (BackfillTask.from_settings(settings, model, batch, thresholds) for batch in batches)
     first_round = list(islice(tasks, BATCHES_PER_ROUND))
     if not first_round:
         _raise_if_unfinished(listing, _Batches())
         return None
     remove_abandoned(workspace.folder)
     source = f"{BACKFILL_SOURCE} {listing.whole}"
-    with RunRecorder(workspace.runs, source, model, AUTOMATIC) as recorder:
+    with RunRecorder(workspace.runs, source, model, AUTOMATIC, kind="backfill") as recorder:
         owner = _Owner(workspace, listing, recorder, progress)
         try:
             for round_tasks in _rounds(first_round, tasks):
                 for outcome in fan_out(round_tasks):
                     owner.take(outcome)
+                    recorder.check()
                 workspace.sync.wait_until_synced()
         finally:
             recorder.known = listing.known
@@ -155,6 +158,8 @@ class _Owner:
         else:
             self._save(outcome)
         recorder, batches = self._recorder, self.batches
+        stage = f"{recorder.tagged:,} tagged, {len(recorder.skipped):,} skipped"
+        recorder.report(round(100 * self._listing.share), 100, stage)
         self._progress(
             BackfillProgress(
                 share=self._listing.share,

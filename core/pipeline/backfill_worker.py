@@ -5,7 +5,7 @@ It needs no key of Freesound's and writes nothing; a thread or a container on Mo
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -41,6 +41,7 @@ class BackfillTask:
         limits: Longest sound and largest file that are accepted.
         max_work_s: Longest work on one sound, in seconds.
         sounds: Rows of Freesound's list.
+        thresholds: By tag, those that people set instead of the model's own.
     """
 
     model: ModelRef
@@ -49,10 +50,15 @@ class BackfillTask:
     limits: AudioLimits
     max_work_s: float
     sounds: tuple[FreesoundSound, ...]
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def from_settings(
-        cls, settings: Settings, model: ModelRef, sounds: Sequence[FreesoundSound]
+        cls,
+        settings: Settings,
+        model: ModelRef,
+        sounds: Sequence[FreesoundSound],
+        thresholds: Mapping[str, float] | None = None,
     ) -> "BackfillTask":
         """Return a task within the limits that the settings name."""
         return cls(
@@ -62,6 +68,7 @@ class BackfillTask:
             limits=AudioLimits.from_settings(settings),
             max_work_s=settings.max_work_seconds,
             sounds=tuple(sounds),
+            thresholds=thresholds or {},
         )
 
     def to_json(self) -> str:
@@ -74,6 +81,7 @@ class BackfillTask:
                 "limits": asdict(self.limits),
                 "max_work_s": self.max_work_s,
                 "sounds": [sound.model_dump(mode="json") for sound in self.sounds],
+                "thresholds": dict(self.thresholds),
             }
         )
 
@@ -95,8 +103,11 @@ class BackfillTask:
                 limits=AudioLimits(**fields["limits"]),
                 max_work_s=float(fields["max_work_s"]),
                 sounds=tuple(map(FreesoundSound.model_validate, fields["sounds"])),
+                thresholds={
+                    str(tag): float(value) for tag, value in fields.get("thresholds", {}).items()
+                },
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise AnalysisError(f"Not a backfill task: {error}.") from error
 
 
@@ -130,7 +141,7 @@ def analyse_task(task: BackfillTask, settings: Settings) -> list[BackfillResult]
         StorageError: The model cannot be had.
     """
     with _loading:  # of several threads one loads the model
-        predictor = _load_predictor(task.model, settings)
+        predictor = _load_predictor(task.model, settings).with_thresholds(task.thresholds)
     reader = PreviewReader(task.api, task.preview_hosts)
     items = [FreesoundItem(sound, reader) for sound in task.sounds]
 

@@ -5,6 +5,7 @@ PipelineError
     SourceError           a source that cannot be listed, or a sound of it that cannot be used
         SourceUnavailable     the way to the sounds is blocked
     BackfillError         a backfill that did not get through its range, or no range at all
+    RunCancelled          a run that somebody asked to stop
 """
 
 from core.errors import EarmarkError
@@ -28,3 +29,7 @@ class SourceUnavailable(SourceError):
 
 class BackfillError(PipelineError):
     """A backfill that did not get through its range, or a range that is none."""
+
+
+class RunCancelled(PipelineError):
+    """A run that somebody asked to stop; what it had finished is kept."""

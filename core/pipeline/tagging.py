@@ -157,6 +157,7 @@ class _Tagging:
         """Tag all new sounds, or go on until `limit` of them are tagged."""
         recorder = self._recorder
         while limit is None or recorder.tagged < limit:
+            recorder.check()
             failures = len(recorder.skipped)
             if limit is not None and failures >= MAX_FAILURES:
                 recorder.note = f"Stopped after {failures} sounds that could not be used."
@@ -181,6 +182,8 @@ class _Tagging:
                     self._save(unsaved)
                     unsaved, saved_at = [], time.monotonic()
                 progress(self._tried, total, item.name)
+                self._recorder.report(self._tried, total, item.name)
+                self._recorder.check()
         finally:
             self._save(unsaved)
 

@@ -18,6 +18,7 @@ from core.storage.file_ids import FileIds
 from core.storage.folder import DATABASE_NAME
 from core.storage.media import LocalMedia
 from core.storage.models import LocalModels
+from core.storage.notices import LocalNotices
 from core.storage.purges import Purges
 from core.storage.runs import LocalRuns
 from core.storage.sidecars import LocalSidecars
@@ -37,6 +38,7 @@ class LocalStores:
     sidecars: LocalSidecars
     models: LocalModels
     runs: LocalRuns
+    notices: LocalNotices
     file_ids: FileIds
     purges: Purges
 
@@ -61,6 +63,7 @@ def local_workspace(stores: LocalStores) -> Workspace:
         sidecars=stores.sidecars,
         models=stores.models,
         runs=stores.runs,
+        notices=stores.notices,
         file_ids=stores.file_ids,
         purges=stores.purges,
         purge_scope="local",
@@ -92,6 +95,7 @@ def open_stores(folder: Path) -> LocalStores:
         sidecars=LocalSidecars(folder),
         models=LocalModels(folder),
         runs=LocalRuns(database),
+        notices=LocalNotices(database),
         file_ids=FileIds(database),
         purges=Purges(database),
     )

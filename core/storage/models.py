@@ -3,6 +3,7 @@
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -11,6 +12,7 @@ from core.model import bundle as bundles
 from core.model.bundle import Bundle
 from core.model.errors import BundleError
 from core.storage.errors import ModelNotFound, StorageError
+from core.storage.model_notes import LocalNotes, Note, NoteKind, new_note
 
 BEST_BY = "pr_auc_macro"
 VersionChoice = int | Literal["best", "latest"]
@@ -35,12 +37,22 @@ class ModelRegistry(Protocol):
             ModelNotFound: There is none.
         """
 
+    def versions(self, name: str) -> list[ModelRef]:
+        """Return the complete versions of a model, newest first; none of an unknown name."""
+
+    def add_note(self, model: ModelRef, kind: NoteKind, content: Mapping[str, object]) -> None:
+        """Keep something about a version beside it, where everybody finds it."""
+
+    def notes(self, model: ModelRef, kind: NoteKind) -> list[Note]:
+        """Return the notes of a kind about a version, oldest first."""
+
 
 class LocalModels:
     """Bundles in `folder`/models/<name>/<version>."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "models"
+        self._notes = LocalNotes(self._folder)
 
     def register(self, bundle: Bundle) -> ModelRef:
         """Keep a bundle as the next version of its name; a known one keeps its version.
@@ -116,6 +128,24 @@ class LocalModels:
             damaged = folder / str(known[-1])
             raise StorageError(f"The model in {damaged} is damaged; restore it or delete it.")
         return ModelRef(name=name, version=known[-1], fingerprint=fingerprint)
+
+    def versions(self, name: str) -> list[ModelRef]:
+        """Return the complete versions of a model, newest first; none of an unknown name."""
+        numbers = reversed(self._versions(name))
+        prints = ((n, _fingerprint(self._folder / name / str(n))) for n in numbers)
+        return [ModelRef(name=name, version=n, fingerprint=text) for n, text in prints if text]
+
+    def add_note(self, model: ModelRef, kind: NoteKind, content: Mapping[str, object]) -> None:
+        """Keep something about a version beside it.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        self._notes.add(model, *new_note(kind, content))
+
+    def notes(self, model: ModelRef, kind: NoteKind) -> list[Note]:
+        """Return the notes of a kind about a version, oldest first."""
+        return self._notes.read(model, kind)
 
     def _versions(self, name: str) -> list[int]:
         """Return the registered version numbers of a model, in order."""

@@ -57,8 +57,8 @@ class Sync(Protocol):
             StorageError: It cannot get there; it goes on waiting.
         """
 
-    def maintain(self, keep_runs: int) -> None:
-        """Do what a scheduled job does after its work.
+    def maintain(self, keep_runs: int) -> int:
+        """Do what a scheduled job does after its work; returns how many event files it compacted.
 
         Media of all but the last `keep_runs` runs are deleted unless somebody decided about the
         sound, events are compacted, derived files are published.
@@ -98,5 +98,6 @@ class NoSync:
     def wait_until_synced(self) -> None:
         """Return at once."""
 
-    def maintain(self, keep_runs: int) -> None:
+    def maintain(self, keep_runs: int) -> int:
         """Keep everything."""
+        return 0

@@ -7,11 +7,18 @@ from pathlib import Path
 from typing import Protocol
 
 from core.events.sounds import SoundIndex
-from core.events.types import Event, PredictedEvent, RolledOutEvent, SoundEvent
+from core.events.types import (
+    Event,
+    PredictedEvent,
+    RolledOutEvent,
+    SoundEvent,
+    ThresholdsSetEvent,
+)
 from core.storage.errors import StorageError
 from core.storage.file_ids import FileIds
 from core.storage.media import MediaStore
 from core.storage.models import ModelRegistry
+from core.storage.notices import Notices
 from core.storage.purges import Purges, Scope
 from core.storage.runs import RunLog
 from core.storage.sidecars import SidecarStore
@@ -43,6 +50,9 @@ class EventLog(Protocol):
             StorageError: The shared log was never read, so "none" might be wrong.
         """
 
+    def threshold_changes(self) -> list[ThresholdsSetEvent]:
+        """Return the *thresholds_set* events that are known here, oldest first."""
+
     def rebuild(self) -> int:
         """Make the derived tables anew; returns the number of sounds."""
 
@@ -59,6 +69,7 @@ class Workspace:
         sidecars: Arrays of predictions.
         models: The registry of bundles.
         runs: Records of job runs.
+        notices: Which notifications were sent.
         file_ids: Sound ids of files on this machine.
         purges: Which withdrawn sounds were purged.
         purge_scope: How far `media` and `sidecars` reach.
@@ -72,6 +83,7 @@ class Workspace:
     sidecars: SidecarStore
     models: ModelRegistry
     runs: RunLog
+    notices: Notices
     file_ids: FileIds
     purges: Purges
     purge_scope: Scope

@@ -29,9 +29,13 @@ def new_app() -> AppTest:
     return AppTest.from_file(str(MAIN), default_timeout=TIMEOUT_S)
 
 
-def open_page(app: AppTest, name: str) -> AppTest:
+def open_page(app: AppTest, name: str, **params: str) -> AppTest:
+    """Open a page at an address with these parameters."""
     app.run()
-    page = app.switch_page(str(PAGES / name)).run()
+    page = app.switch_page(str(PAGES / name))
+    for parameter, value in params.items():
+        page.query_params[parameter] = value
+    page.run()
     assert not page.exception
     return page
 

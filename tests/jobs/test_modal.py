@@ -137,6 +137,28 @@ def test_secrets_are_named_with_the_keys_that_they_need(deployed):
     assert asked == {TAGGING_MODULE: {hopsworks, freesound}, TRAINING_MODULE: {hopsworks}}
 
 
+def test_a_certificate_of_the_deploying_machine_goes_along(tmp_path):
+    certificate = tmp_path / "company.pem"
+    certificate.write_text("a certificate")
+    with ModalServer() as server:
+        result = subprocess.run(
+            [sys.executable, "-m", "modal", "deploy", "-m", TAGGING_MODULE],
+            cwd=ROOT,
+            env=os.environ
+            | server.environment
+            | {"EARMARK_HOPSWORKS_CERTIFICATE": str(certificate)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert result.returncode == 0, result.stdout + result.stderr
+    assert "/root/hopsworks.pem" in files(server.requests)
+    assert "EARMARK_HOPSWORKS_CERTIFICATE=/root/hopsworks.pem" in commands(server.requests).replace(
+        "'", ""
+    ).replace('"', "")
+    assert str(tmp_path) not in commands(server.requests)
+
+
 def test_secrets_are_what_the_settings_read():
     known = {f"EARMARK_{name.upper()}" for name in Settings.model_fields}
     assert {*HOPSWORKS_KEYS, *FREESOUND_KEYS} <= known

@@ -31,9 +31,9 @@ def test_status_tells_the_model_the_runs_and_when_the_next_is_due(earmark):
     assert result.returncode == 0, result.stderr
     lines = {line[:20].strip(): line[20:] for line in result.stdout.splitlines()}
     assert lines["Active model"].strip().endswith("v1")
-    assert "(every 3 days)" in lines["Next run"]
+    assert "every 3 days" in lines["Next run"]
     assert "this machine's alone" in lines["Waiting to be sent"]
-    assert "finished  folder sounds  2 " in result.stdout
+    assert "tagging  finished  folder sounds  2 " in result.stdout
 
 
 def test_the_log_of_a_job_tells_its_start_and_its_run(earmark):
@@ -97,6 +97,24 @@ def test_the_job_stays_and_waits_until_it_is_due(tmp_path, examples):
             printed += process.stderr.readline() or pytest.fail(printed)
         process.terminate()
     assert "Tagged 1 sounds" in printed
+
+
+def test_a_job_that_stays_waits_also_when_it_has_found_nothing(tmp_path):
+    sounds = tmp_path / "sounds"
+    sounds.mkdir()
+    environment = os.environ | {
+        "EARMARK_SOUNDS": str(sounds),
+        "EARMARK_WORKSPACE": str(tmp_path / "w"),
+    }
+    command = [sys.executable, "-m", "jobs", "tag", "--every", "3d"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
+    ) as process:
+        printed = ""
+        while "The next run is due in" not in printed:
+            printed += process.stderr.readline() or pytest.fail(printed)
+        process.terminate()
+    assert printed.count("No new sounds") == 1
 
 
 def test_the_jobs_load_neither_modal_nor_torch_nor_hopsworks():

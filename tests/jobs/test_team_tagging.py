@@ -60,6 +60,15 @@ def test_a_job_on_one_machine_is_known_on_another_and_the_doctor_sees_it(server,
     assert "finished" in status.stdout
 
 
+def test_example_sounds_do_not_go_into_the_shared_workspace(server, earmark):
+    job = earmark("one", "jobs", "tag", SOUNDS="")
+    assert job.returncode == 0, job.stderr
+    assert "EARMARK_SOUNDS is not set" in " ".join(job.stderr.split())
+    assert server.store.files("Resources/earmark") == {}
+    job = earmark("one", "jobs", "tag", "--every", "3d", SOUNDS="")
+    assert job.returncode == 2
+
+
 def test_a_job_that_may_not_begin_says_so_without_a_traceback_or_a_secret(earmark):
     job = earmark("one", "jobs", "tag", HOPSWORKS_API_KEY="wrong-secret")
     assert job.returncode == 1

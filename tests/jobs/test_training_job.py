@@ -78,8 +78,22 @@ def parsed(arguments):
 
 def test_on_modal_checkpoints_and_bundle_go_to_the_volume():
     values = parsed(on_volume(["clips", "--data", "/data/clips"]))
-    assert str(values["run"]) == "/data/runs/clips"
-    assert str(values["out"]) == "/data/bundles/clips"
+    assert str(values["run"]).startswith("/data/runs/clips-")
+    assert str(values["out"]).startswith("/data/bundles/clips-")
+
+
+def run_folder(*arguments):
+    return parsed(on_volume(["clips", "--data", "/data/clips", *arguments]))["run"]
+
+
+def test_the_same_arguments_go_on_in_the_same_folder_and_others_begin_in_another():
+    assert run_folder() == run_folder()
+    assert run_folder("--recipe", "prototype") != run_folder()
+    assert run_folder("--epochs", "80") != run_folder("--epochs", "60")
+
+
+def test_a_named_bundle_does_not_change_where_the_checkpoints_are():
+    assert run_folder("--out", "/data/mine") == run_folder("--out=/data/other") == run_folder()
 
 
 @pytest.mark.parametrize("name", ["--run", "--out"])

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from tests.servers.demo import (
     CALLBACK,
+    EXAMPLES,
     PEOPLE,
     add_demo_data,
     freesound_settings,
@@ -32,4 +33,5 @@ def team(
         owner = str(freesound.state.users[PEOPLE[0]].id)
         settings = freesound_settings(freesound, client) | hopsworks_settings(hopsworks)
         settings |= {"EARMARK_CURATORS": owner, "EARMARK_MAINTAINERS": owner}
+        settings["EARMARK_SOUNDS"] = str(EXAMPLES)
         yield freesound, hopsworks, settings

@@ -310,6 +310,8 @@ def test_training_with_a_workspace_notes_what_it_learned_from_and_is_tested_on_t
         "sounds": 3,
         "decisions": 3,
         "held_out": 0,
+        "held_back": 0,
+        "refused": 0,
         "no_audio": 0,
         "no_known_tag": 0,
     }

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import logging
+import math
 import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -46,6 +47,7 @@ class Clip:
         category: Its class there; likewise.
         license: Its condition of use; likewise.
         fold: The part that the data set puts it in; likewise.
+        start_s: From where in the recording it was cut, in seconds; None where that is unknown.
     """
 
     path: Path
@@ -55,6 +57,7 @@ class Clip:
     category: str = ""
     license: str = ""
     fold: str = ""
+    start_s: float | None = None
 
 
 def subsets(
@@ -101,8 +104,18 @@ def _clip(folder: Path, row: dict[str, str], line: int) -> Clip:
     path = folder / row["file"]
     if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
         raise DatasetError(f"{where} names {row['file']}, which is not in the folder.")
-    optional = ((row.get(name) or "").strip() for name in OPTIONAL)
-    return Clip(path, row["freesound_id"], frozenset(row["tags"].split()), *optional)
+    source, category, terms, fold = ((row.get(name) or "").strip() for name in OPTIONAL)
+    tags, start_s = frozenset(row["tags"].split()), _seconds(row.get("start_s"))
+    return Clip(path, row["freesound_id"], tags, source, category, terms, fold, start_s)
+
+
+def _seconds(text: str | None) -> float | None:
+    """Return a time of clips.csv; None where it is absent or no time."""
+    try:
+        seconds = float(text or "")
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds < math.inf else None
 
 
 def split_by_recording(

@@ -38,9 +38,13 @@ class Whole(NamedTuple):
 
 def network_input(log_mel: NDArray[np.float32]) -> Tensor:
     """Return scaled frames [bands, frames]; a short clip is filled with silence, and repeated."""
+    return torch.from_numpy(SCALER(repeated(filled_up(log_mel), REPEATED_FRAMES)))
+
+
+def filled_up(log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return frames [bands, at least `MIN_FRAMES`]; silence fills a clip that is too short."""
     missing = max(0, MIN_FRAMES - log_mel.shape[1])
-    filled = np.pad(log_mel, ((0, 0), (0, missing)), constant_values=AUDIOSET.floor)
-    return torch.from_numpy(SCALER(repeated(filled, REPEATED_FRAMES)))
+    return np.pad(log_mel, ((0, 0), (0, missing)), constant_values=AUDIOSET.floor)
 
 
 def repeated(log_mel: NDArray[np.float32], frames: int) -> NDArray[np.float32]:

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from core.model.bundle import Bundle
 from core.model.efficientat import TIME_STRIDE, AudioSetNetwork, TagHead
 from core.model.logmel import AUDIOSET
-from core.model.metrics import BundleMetrics, Numbers
+from core.model.metrics import BundleMetrics
+from core.model.metrics_types import Numbers, UnknownSounds
 from core.model.networks import EfficientAT, build
+from core.model.reference import summary
 from core.model.saving import save_bundle
 from training import evaluate
 from training.datasets.types import SUBSETS, Labels, Subset
@@ -20,6 +22,7 @@ from training.fine_tuning.data import SCALER, TagSpace
 from training.fine_tuning.head import MIN_FRAMES, REPEATED_FRAMES
 from training.fine_tuning.material import FineTuningData, Source, load_data
 from training.fine_tuning.tagger import Tagger, train_tagger
+from training.fine_tuning.unknown_sounds import count
 from training.pipeline import PROTOTYPE_BASELINE
 from training.pretrained import NOTICE, load_pretrained
 
@@ -66,16 +69,28 @@ def score(tagger: Tagger, material: FineTuningData) -> BundleMetrics:
     """Score the own tags on test, and read thresholds for a precision off validation."""
     space, sounds = tagger.space, material.sounds
     test, validation = material.rows(2), material.rows(1)
-    logits = tagger.logits(sounds.frames)[:, space.own_columns]
+    logits = tagger.logits(sounds.frames)
+    own = logits[:, space.own_columns]
     scored = Subset(sounds.frames, test, sounds.targets[test], sounds.recordings[test])
     split = "test: recordings held out from training and from every choice"
-    metrics = evaluate.score(logits[test], scored, tagger.own, space.own, split)
-    probabilities = tagger.own.probabilities(logits[validation])
-    thresholds = _precise_thresholds(probabilities, sounds.targets[validation], space)
+    clips = [material.clips[row] for row in test]
+    metrics = evaluate.score(own[test], scored, tagger.own, space.own, split, clips)
+    probabilities = tagger.own.probabilities(own[validation])
+    metrics["thresholds"] = _precise_thresholds(probabilities, sounds.targets[validation], space)
     metrics["per_tag"] = {tag: metrics["per_tag"].get(tag, NOT_SCORED) for tag in space.tags}
-    baseline = dict(PROTOTYPE_BASELINE)
-    baseline["data"] = f"another data set: {baseline['data']}"
-    return metrics | {"baseline": baseline, "thresholds": thresholds}
+    metrics["baseline"] = PROTOTYPE_BASELINE | {
+        "data": f"another data set: {PROTOTYPE_BASELINE['data']}"
+    }
+    metrics["unknown_sounds"] = _unknown_sounds(tagger, material)
+    metrics["reference"] = summary(tagger.calibration.probabilities(logits[test]).max(axis=1))
+    return metrics
+
+
+def _unknown_sounds(tagger: Tagger, material: FineTuningData) -> UnknownSounds:
+    """Return what is suggested for the other sounds, which took part in the training."""
+    suggested = tagger.suggests(tagger.logits(material.other_sounds.frames))
+    counts = count(suggested, material.others, material.space)
+    return {"measured": counts.fractions, "data": evaluate.source_names(material.others)}
 
 
 def assembled(body: AudioSetNetwork, head: TagHead, space: TagSpace) -> EfficientAT:

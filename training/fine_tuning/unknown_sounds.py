@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.model.efficientat import AudioSetNetwork
+from core.model.metrics_types import UnknownShares
 from training.datasets.clips import Clip
 from training.fine_tuning.data import TagSpace
 from training.fine_tuning.material import FineTuningData
@@ -52,6 +53,20 @@ class UnknownSounds:
             self.with_wrong_tag + other.with_wrong_tag,
             self.without_suggestion + other.without_suggestion,
         )
+
+    @property
+    def fractions(self) -> UnknownShares:
+        """Return the number of sounds, and shares of them; None of nothing."""
+
+        def share(part: int, whole: int) -> float | None:
+            return round(part / whole, 4) if whole else None
+
+        return {
+            "sounds": self.sounds,
+            "wrong_own_tag": share(self.with_wrong_own_tag, self.sounds),
+            "wrong_tag": share(self.with_wrong_tag, self.judged),
+            "no_suggestion": share(self.without_suggestion, self.sounds),
+        }
 
     @property
     def cells(self) -> tuple[str, ...]:

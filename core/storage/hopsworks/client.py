@@ -30,6 +30,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -40,6 +41,7 @@ from pydantic import SecretStr
 from requests.adapters import HTTPAdapter
 
 from core.storage.errors import StorageError
+from core.storage.hopsworks.clock import server_clock
 from core.storage.hopsworks.errors import (
     AlreadyExists,
     HopsworksError,
@@ -184,6 +186,20 @@ class Project:
             NotFound: There is no such file.
         """
         return self._retrying(lambda: bytes(self._datasets.read_content(f"/{path}").content))
+
+    def stored_at(self, path: str) -> datetime | None:
+        """Return when a file was stored, by the server's clock; None if the server does not say.
+
+        Raises:
+            NotFound: There is no such file.
+        """
+        facts = self._retrying(self._datasets.get, path)
+        text = facts.get("attributes", {}).get("modificationTime", "")
+        try:
+            stored = datetime.fromisoformat(str(text))
+        except ValueError:
+            return None
+        return stored if stored.tzinfo else stored.replace(tzinfo=UTC)
 
     def create_file(self, path: str, data: bytes) -> None:
         """Put a new file there and read it back.
@@ -447,7 +463,7 @@ def _registered_model(model: Any) -> RegisteredModel:
 
 
 class _Adapter(HTTPAdapter):
-    """Sets a time-out where the caller set none."""
+    """Sets a time-out where the caller set none, and notes the server's time."""
 
     def send(
         self,
@@ -459,7 +475,9 @@ class _Adapter(HTTPAdapter):
         proxies: Any = None,
     ) -> requests.Response:
         """Send a request."""
-        return super().send(request, stream, timeout or TIMEOUT_S, verify, cert, proxies)
+        response = super().send(request, stream, timeout or TIMEOUT_S, verify, cert, proxies)
+        server_clock.note(response.headers.get("Date"))
+        return response
 
 
 def _session() -> requests.Session:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 from core.events.store import EventStore
-from core.events.types import Event, RolledOutEvent, SoundEvent
+from core.events.types import Event, RolledOutEvent, SoundEvent, ThresholdsSetEvent
 from core.storage.hopsworks.errors import HopsworksError
 from core.storage.hopsworks.shared_folder import SharedFolder
 from core.storage.hopsworks.sync import HopsworksSync
@@ -50,6 +50,10 @@ class SharedEvents:
         if not self._sync.last_pull:
             self._sync.pull()
         return self._local.rollouts(limit)
+
+    def threshold_changes(self) -> list[ThresholdsSetEvent]:
+        """Return the *thresholds_set* events that are known here, oldest first."""
+        return self._local.threshold_changes()
 
     def rebuild(self) -> int:
         """Make the derived tables anew; returns the number of sounds."""

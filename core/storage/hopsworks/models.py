@@ -10,7 +10,7 @@ import os
 import re
 import tempfile
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from core.storage.errors import ModelNotFound, StorageError
 from core.storage.hopsworks.client import Project, RegisteredModel
 from core.storage.hopsworks.errors import HopsworksError, NotFound, Unavailable
 from core.storage.hopsworks.shared_folder import SharedFolder
+from core.storage.model_notes import LocalNotes, Note, NoteKind, new_note, of_kind
 from core.storage.models import BEST_BY, VersionChoice, bundle_ref
 
 FINGERPRINT = re.compile(r"fingerprint ([0-9a-f]{64})")
@@ -38,6 +39,7 @@ class SharedModels:
     def __init__(self, shared: SharedFolder) -> None:
         self._shared = shared
         self._folder = shared.cache / "models"
+        self._notes = LocalNotes(self._folder)
 
     def register(self, bundle: Bundle) -> ModelRef:
         """Register a bundle as the next version of its name; a known one keeps its version.
@@ -93,6 +95,45 @@ class SharedModels:
                 return ModelRef(name=name, version=model.version, fingerprint=fingerprint)
         registry = f"The registry of {self._shared.account.project}"
         raise ModelNotFound(f"{registry} has no such version of the model {name}: {version}.")
+
+    def versions(self, name: str) -> list[ModelRef]:
+        """Return the complete versions of a model, newest first; none of an unknown name.
+
+        Raises:
+            HopsworksError: The registry cannot be read.
+        """
+        project = self._shared.project()
+        known = sorted(project.list_models(name), key=lambda model: model.version, reverse=True)
+        return [
+            ModelRef(name=name, version=model.version, fingerprint=_fingerprint(model))
+            for model in known
+            if _fingerprint(model) and self._is_complete(project, model, _files(model))
+        ]
+
+    def add_note(self, model: ModelRef, kind: NoteKind, content: Mapping[str, object]) -> None:
+        """Keep something about a version in the shared folder.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        name, data = new_note(kind, content)
+        path = self._shared.path(f"{_notes_folder(model)}/{name}")
+        self._shared.project().create_file(path, data)
+        self._notes.add(model, name, data)
+
+    def notes(self, model: ModelRef, kind: NoteKind) -> list[Note]:
+        """Return the notes of a kind about a version, oldest first; each is read once from there.
+
+        Raises:
+            StorageError: The shared folder cannot be read.
+        """
+        project, folder = self._shared.project(), _notes_folder(model)
+        known = set(self._notes.names(model))
+        for name in of_kind(self._shared.list_names(project, folder), kind):
+            if name not in known:
+                data = project.read_file(self._shared.path(f"{folder}/{name}"))
+                self._notes.add(model, name, data)
+        return self._notes.read(model, kind)
 
     def _claim_version(self, project: Project, name: str, version: int) -> int:
         """Return the first number from `version` that nobody else has claimed.
@@ -195,6 +236,11 @@ def _described(bundle: Bundle, version: int) -> RegisteredModel:
         f"fingerprint {bundle.fingerprint}"
     )
     return RegisteredModel(bundle.name, version, metrics, description)
+
+
+def _notes_folder(model: ModelRef) -> str:
+    """Return the folder of a version's notes; no version number is claimed by it."""
+    return f"model_notes/{model.name}/{model.version}"
 
 
 def _fingerprint(model: RegisteredModel) -> str:

@@ -18,8 +18,9 @@ from core.events.types import Event, iso, parse_event
 from core.storage.hopsworks import segments
 from core.storage.hopsworks.client import Project
 from core.storage.hopsworks.errors import NotFound
+from core.storage.hopsworks.runs import pull_runs
 from core.storage.hopsworks.shared_folder import SharedFolder
-from core.storage.runs import LocalRuns, run_from_json
+from core.storage.runs import LocalRuns
 
 MAX_CONCURRENT_DOWNLOADS = 8
 FILES_PER_TRANSACTION = 200
@@ -75,7 +76,7 @@ class Puller:
             added = self._pull_segments(project) if full else 0
             added += self._pull_event_files(project, full)
             if full or added:
-                self._pull_runs(project)
+                pull_runs(self._shared, self._runs, project)
             if full:
                 self._listed_fully_at = began
             with self._shared.database.writing() as connection:
@@ -192,27 +193,6 @@ class Puller:
                 readable.append(path)
         self._shared.state.mark_seen(connection, readable)
         return len(self._events.add(connection, events))
-
-    def _pull_runs(self, project: Project) -> None:
-        """Take over run records: a file when a run starts and one when it ends, which says more."""
-        names = self._shared.list_names(project, "runs")
-        paths = [f"runs/{name}" for name in names if name.endswith(".json")]
-        paths.sort(key=lambda path: not path.endswith("_running.json"))
-        for path in self._shared.state.unseen(paths):
-            try:
-                run = run_from_json(project.read_file(self._shared.path(path)))
-                _check_time(run.started)
-            except (ValueError, NotFound):
-                continue
-            with self._shared.database.writing() as connection:
-                self._runs.write(connection, run)
-                self._shared.state.mark_seen(connection, [path])
-
-
-def _check_time(text: str) -> None:
-    """Raise `ValueError` for a text that is no time with a zone, with which pages could compute."""
-    if datetime.fromisoformat(text).tzinfo is None:
-        raise ValueError(f"{text} names no time zone")
 
 
 def _parse(lines: Sequence[str]) -> tuple[list[Event], int]:

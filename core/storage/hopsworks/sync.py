@@ -141,8 +141,8 @@ class HopsworksSync:
                 raise StorageError(f"{waiting} to be sent. {reason}")
             time.sleep(RETRY_INTERVAL_S)
 
-    def maintain(self, keep_runs: int) -> None:
-        """Do what a scheduled job does after its work.
+    def maintain(self, keep_runs: int) -> int:
+        """Do what a scheduled job does after its work; returns how many event files it compacted.
 
         Args:
             keep_runs: The number of runs whose media all stay.
@@ -153,11 +153,12 @@ class HopsworksSync:
         self.wait_until_synced()
         self.pull(everything=True)
         self.import_prototype_file()
-        self.compact(MIN_FILES_PER_SEGMENT)
+        compacted = self.compact(MIN_FILES_PER_SEGMENT)
         self._purge_withdrawn("shared")
         decided = self._stores.sounds.decided_histories()
         remove_old_runs(self._shared, self._files, keep_runs, decided)
         self._publish_tags()
+        return compacted
 
     def compact(self, min_files: int) -> int:
         """Repeat event files in segments, if there are `min_files`; returns how many were.

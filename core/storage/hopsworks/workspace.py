@@ -10,6 +10,7 @@ from core.storage.hopsworks.ephemeral import ephemeral_warning
 from core.storage.hopsworks.events import SharedEvents
 from core.storage.hopsworks.media import SharedFiles, SharedMedia, SharedSidecars
 from core.storage.hopsworks.models import SharedModels
+from core.storage.hopsworks.notices import SharedNotices
 from core.storage.hopsworks.runs import SharedRuns
 from core.storage.hopsworks.shared_folder import SharedFolder
 from core.storage.hopsworks.sync import HopsworksSync
@@ -50,6 +51,7 @@ def open_shared_workspace(
         sidecars=SharedSidecars(stores.sidecars, files),
         models=SharedModels(shared),
         runs=SharedRuns(stores.runs, shared, files),
+        notices=SharedNotices(stores.notices, shared),
         file_ids=stores.file_ids,
         purges=stores.purges,
         purge_scope="shared",

@@ -22,6 +22,7 @@ from core.events.types import (
     RolledOut,
     Sound,
     Suggestion,
+    ThresholdsSet,
     Undone,
     Withdrawn,
     event_from_fields,
@@ -440,7 +441,7 @@ def test_the_class_of_the_payload_decides_the_kind_of_a_new_event():
         "withdrawn": Withdrawn(reason="gone"),
     }
     kinds = {get_args(event.model_fields["kind"].annotation)[0] for event in get_args(Event)}
-    assert kinds == {*payloads, "rolled_out"}
+    assert kinds == {*payloads, "rolled_out", "thresholds_set"}
     for kind, payload in payloads.items():
         event = new_event(payload, SOUND, "ada")
         assert event.kind == kind
@@ -454,6 +455,9 @@ def test_no_events_have_no_state():
     rollout = new_event(RolledOut(model=V1, reason="first"), None, "ada")
     with pytest.raises(ValueError, match="without events has no state"):
         fold([rollout])
+    thresholds = new_event(ThresholdsSet(model=V1, thresholds={"dog": 0.5}), None, "ada")
+    with pytest.raises(ValueError, match="without events has no state"):
+        fold([thresholds])
 
 
 @pytest.mark.parametrize("value", [None, 7, [], {"kind": ["predicted"]}, {"kind": None}])

@@ -285,7 +285,8 @@ def test_a_task_is_the_same_after_the_way_to_a_worker_and_names_no_key(settings,
         settings.freesound_api,
     )
     model = ModelRef(name="m", version=1, fingerprint="f")
-    task = BackfillTask.from_settings(settings, model, [client.sound(sound.id)])
+    sounds = [client.sound(sound.id)]
+    task = BackfillTask.from_settings(settings, model, sounds, {"dog": 0.5})
     assert BackfillTask.from_json(task.to_json()) == task
     assert settings.freesound_api_key.get_secret_value() not in task.to_json()
 

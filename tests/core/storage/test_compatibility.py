@@ -121,7 +121,7 @@ def test_the_database_gets_schema_versions_and_an_index_of_media_names(folder):
     open_local_workspace(folder)
     assert rows(folder, "events", *TABLES_OF_VERSION_1) == before
     versions = dict(rows(folder, "schema_versions")["schema_versions"])
-    assert versions == {"events": 3, "files": 1, "purges": 1, "runs": 1}
+    assert versions == {"events": 4, "files": 1, "notices": 1, "purges": 1, "runs": 2}
     states = read_json("states.json")
     named = {
         (state[part], sound_id)

@@ -8,13 +8,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from core.events.types import RolledOut, new_event
+from core.events.types import RolledOut, ThresholdsSet, new_event
 from core.storage.active_model import active_version
 from core.storage.errors import StorageError
 from core.storage.hopsworks import client, ephemeral, pull, segments
 from core.storage.hopsworks.errors import Unavailable
 from core.storage.local import open_local_workspace
 from core.storage.runs import Run, run_to_json
+from core.storage.tag_thresholds import changes_of, current_thresholds
 from tests.helpers.events import V1, predicted, reviewed
 from tests.helpers.shared_workspace import (
     EVENTS,
@@ -470,3 +471,17 @@ def test_a_disk_that_may_not_outlive_a_restart_is_recognised(tmp_path, kind, war
     assert not ephemeral.is_ephemeral_filesystem(tmp_path, tmp_path / "nothing")
     monkeypatch.setenv("MODAL_TASK_ID", "ta-1")
     assert ephemeral.is_ephemeral_filesystem(tmp_path, mounts)
+
+
+def test_thresholds_that_one_machine_sets_hold_on_the_others(shared):
+    ada, ben = shared("ada"), shared("ben")
+    first = ThresholdsSet(model=V1, thresholds={"dog": 0.7, "rain": 0.4}, precision=0.9)
+    ada.events.append([new_event(first, None, "ada")])
+    ada.sync.push()
+    ben.sync.pull()
+    assert current_thresholds(ben, V1) == {"dog": 0.7, "rain": 0.4}
+    second = ThresholdsSet(model=V1, thresholds={"dog": None})
+    ben.events.append([new_event(second, None, "ben", base=changes_of(ben, V1)[-1])])
+    ben.sync.push()
+    ada.sync.pull()
+    assert current_thresholds(ada, V1) == {"rain": 0.4}
