@@ -76,7 +76,7 @@ def model_values(bundle: Bundle) -> dict[str, str]:
             "window_s": f"{spec.seconds(network.window):.2f}",
             "hop_s": f"{spec.seconds(network.hop):.2f}",
             "column_s": f"{spec.seconds(column_frames):.2f}",
-            "repeated_s": f"{spec.seconds(bundle.repeated):.0f}",
+            "loop_s": f"{spec.seconds(bundle.loop_frames):.0f}",
             "label_floor": score_cell(LABEL_FLOOR),
             "peak_db": f"{spec.peak_db:g}",
             "pooling": bundle.pooling,

@@ -140,9 +140,9 @@ class Bundle:
         return cast(int, self.arguments.get("hop", DEFAULT_HOP))
 
     @property
-    def repeated(self) -> int:
+    def loop_frames(self) -> int:
         """Return the number of frames up to which a shorter recording is repeated."""
-        return cast(int, self.arguments.get("repeated", 0))
+        return cast(int, self.arguments.get("loop_frames", 0))
 
     @property
     def segment(self) -> int:
@@ -297,9 +297,9 @@ class _Model(BaseModel):
                 raise ValueError(f"{name} must be a whole number of frames")
             if value > MAX_FRAMES:
                 raise ValueError(f"{name} must be at most {MAX_FRAMES:,} frames")
-        repeated = arguments.get("repeated", 0)
-        if type(repeated) is not int or not 0 <= repeated <= MAX_CLIP_FRAMES:
-            raise ValueError(f"repeated must be a number of frames up to {MAX_CLIP_FRAMES}")
+        loop_frames = arguments.get("loop_frames", 0)
+        if type(loop_frames) is not int or not 0 <= loop_frames <= MAX_CLIP_FRAMES:
+            raise ValueError(f"loop_frames must be a number of frames up to {MAX_CLIP_FRAMES}")
         return arguments
 
     @field_validator("front_end")

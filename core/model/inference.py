@@ -121,7 +121,7 @@ def open_network(bundle: Bundle, model: bytes, threads: int = 1) -> InferenceNet
     if bundle.architecture == "earmark_cnn":
         return _ColumnNetwork(session, bundle.window, bundle.hop)
     if bundle.architecture == "efficientat_mn":
-        return ClipNetwork(session, bundle.window, bundle.repeated)
+        return ClipNetwork(session, bundle.window, bundle.loop_frames)
     return _PatchNetwork(session, bundle.window, bundle.hop)
 
 
@@ -129,9 +129,9 @@ class ClipNetwork:
     """A graph that scores whole clips, and each column of time in them."""
 
     def __init__(
-        self, session: "onnxruntime.InferenceSession", shortest: int, repeated: int = 0
+        self, session: "onnxruntime.InferenceSession", shortest: int, loop_frames: int = 0
     ) -> None:
-        self._session, self._shortest, self._repeated = session, shortest, repeated
+        self._session, self._shortest, self._loop_frames = session, shortest, loop_frames
 
     def score(
         self,
@@ -151,7 +151,7 @@ class ClipNetwork:
         self, clip: Frames, sounding: Sounding | None, checkpoint: Checkpoint
     ) -> ClipScores:
         """Score a clip without its long silences, whose columns get no tag."""
-        part = scored_part(clip.shape[1], self._shortest, self._repeated, sounding)
+        part = scored_part(clip.shape[1], self._shortest, self._loop_frames, sounding)
         if part is None:
             return self._score_pieces(clip, sounding, checkpoint)
         scores = self._score_pieces(clip[:, part.frames], part.sounding, checkpoint)

@@ -414,7 +414,7 @@ class EfficientAT(Network):
         bands: int = 128,
         window: int = 3 * TIME_STRIDE,
         hop: int = TIME_STRIDE,
-        repeated: int = 0,
+        loop_frames: int = 0,
     ) -> None:
         """Build the layers.
 
@@ -429,20 +429,20 @@ class EfficientAT(Network):
             bands: Mel bands that go in, at least 32.
             window: Frames of the shortest clip; a shorter one is filled with silence.
             hop: Frames that a column stands for, always 32.
-            repeated: Frames up to which a shorter clip is repeated.
+            loop_frames: Frames up to which a shorter clip is repeated.
 
         Raises:
             ValueError: No such network can be built.
         """
         super().__init__()
         _check_sources(sources, tags, labels + head_tags)
-        if not 0 <= repeated <= MAX_CLIP_FRAMES:
+        if not 0 <= loop_frames <= MAX_CLIP_FRAMES:
             raise ValueError(f"efficientat_mn repeats clips up to {MAX_CLIP_FRAMES} frames at most")
         if min(width, labels, hidden, bands // 32, window, head_tags) <= 0 or hop != self.STRIDE:
             needs = "positive sizes, at least 32 bands and a hop of 32 frames"
             raise ValueError(f"efficientat_mn needs {needs}")
         self.tags, self.bands, self.window, self.hop = tags, bands, window, hop
-        self.repeated = repeated
+        self.loop_frames = loop_frames
         self.body = AudioSetNetwork(width, labels)
         self.embedding_size = self.body.hidden_size
         size = self.body.channels + self.body.hidden_size
@@ -501,7 +501,7 @@ class EfficientAT(Network):
 
     def _score_clip(self, clip: Tensor, sounding: Sounding | None) -> ClipScores:
         """Score a clip without its long silences, whose columns get no tag."""
-        part = scored_part(clip.shape[1], self.window, self.repeated, sounding)
+        part = scored_part(clip.shape[1], self.window, self.loop_frames, sounding)
         if part is None:
             return self._score_pieces(clip, sounding)
         frames, columns = (

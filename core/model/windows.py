@@ -139,26 +139,26 @@ class ScoredPart:
 
 
 def scored_part(
-    frames: int, shortest: int, repeated: int, sounding: NDArray[np.bool_] | None
+    frames: int, shortest: int, loop_frames: int, sounding: NDArray[np.bool_] | None
 ) -> ScoredPart | None:
     """Return the part of a recording to score, long enough; None for all of it as it is.
 
     Args:
         frames: Of the recording.
         shortest: Frames that the network needs at least.
-        repeated: Frames up to which what sounds is repeated; of fewer, a network that was trained
+        loop_frames: Frames up to which what sounds is repeated; of fewer, a network that was trained
             on clips of some seconds knows little.
         sounding: False for frames of digital silence, [up to frames]; None where all sound.
     """
     part = without_long_silence(frames, shortest, sounding)
-    if (frames if part is None else len(part.frames)) >= repeated:
+    if (frames if part is None else len(part.frames)) >= loop_frames:
         return part
     if part is None:
         columns = np.arange(-(-frames // CLIP_COLUMN_FRAMES), dtype=np.int64)
         mask = None if sounding is None else np.pad(sounding, (0, frames - len(sounding)))
         part = ScoredPart(columns, np.arange(frames, dtype=np.int64), mask)
-    mask = None if part.sounding is None else np.resize(part.sounding, repeated)
-    return ScoredPart(part.columns, np.resize(part.frames, repeated), mask)
+    mask = None if part.sounding is None else np.resize(part.sounding, loop_frames)
+    return ScoredPart(part.columns, np.resize(part.frames, loop_frames), mask)
 
 
 def without_long_silence(

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 class Decision(BaseModel):
-    """What a maintainer decided about a version that they did not deploy."""
+    """A maintainer's decision about a version that they did not deploy."""
 
     decision: Literal["rejected"]
     actor: str

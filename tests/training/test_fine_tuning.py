@@ -34,7 +34,7 @@ from training.fine_tuning.data import (
     softened,
     tag_space,
 )
-from training.fine_tuning.head import Whole, repeated
+from training.fine_tuning.head import Whole, looped
 from training.fine_tuning.material import is_noncommercial
 from training.fine_tuning.study import folds_by_recording, predicted_by_fold
 from training.fine_tuning.thresholds import (
@@ -205,7 +205,7 @@ def test_crops_have_one_length_and_short_sounds_lie_in_silence_or_are_repeated()
 @pytest.mark.parametrize(("frames", "expected"), [(3, [0, 1, 2, 0, 1]), (5, [0, 1, 2, 3, 4])])
 def test_short_sounds_are_repeated_whole(frames, expected):
     clip = np.arange(frames, dtype=np.float32)[None]
-    assert repeated(clip, 5)[0].tolist() == expected
+    assert looped(clip, 5)[0].tolist() == expected
 
 
 def test_the_loudest_second_is_found_wherever_it_is():

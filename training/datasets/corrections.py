@@ -64,7 +64,7 @@ class Correction:
 
 @dataclass(frozen=True)
 class CorrectionPolicy:
-    """Which sounds may be learned from, beside what people decided.
+    """The sounds that may be learned from, beside what people decided.
 
     Attributes:
         commercial: The model shall be free for every use: leave out sounds under licenses that

@@ -23,7 +23,7 @@ from training import checkpoints
 from training.datasets.types import Labels
 from training.errors import CheckpointError
 from training.fine_tuning.data import SCALER, Sounds
-from training.fine_tuning.head import repeated
+from training.fine_tuning.head import looped
 from training.trainer import MAX_GRADIENT_NORM
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ WEIGHT_DECAY = 1e-2
 WARM_UP = 0.1
 COPY_SHARES = (0.35, 0.12, 0.25, 0.09, 0.09, 0.1)
 """Of the crops: of the sound as it is, and of its copies."""
-REPEATED_SHARE = 0.5
+LOOPED_SHARE = 0.5
 """Of the sounds that are shorter than a crop; silence is put around the others."""
 SILENCED_SHARE = 0.3
 """Of the crops; a stretch of each becomes silence."""
@@ -229,8 +229,8 @@ def _crop(
     copy = int(random.choice(len(sounds.copies), p=COPY_SHARES))
     clip = sounds.copies[copy].clip(row)
     missing = length - clip.shape[1]
-    if missing > 0 and random.random() < REPEATED_SHARE:
-        piece = repeated(clip, length).copy()
+    if missing > 0 and random.random() < LOOPED_SHARE:
+        piece = looped(clip, length).copy()
     elif missing > 0:
         before = int(random.integers(missing + 1))
         widths = ((0, 0), (before, missing - before))

@@ -14,7 +14,7 @@ from training.datasets.types import Frames, Labels
 from training.fine_tuning.data import SCALER, TagSpace
 
 MIN_FRAMES = 96
-REPEATED_FRAMES = 400
+LOOP_FRAMES = 400
 """A shorter sound is repeated up to this length, that of most clips with our tags."""
 HIDDEN, DROPOUT = 256, 0.4
 EPOCHS, BATCH_SIZE = 60, 128
@@ -38,7 +38,7 @@ class Whole(NamedTuple):
 
 def network_input(log_mel: NDArray[np.float32]) -> Tensor:
     """Return scaled frames [bands, frames]; a short clip is filled with silence, and repeated."""
-    return torch.from_numpy(SCALER(repeated(filled_up(log_mel), REPEATED_FRAMES)))
+    return torch.from_numpy(SCALER(looped(filled_up(log_mel), LOOP_FRAMES)))
 
 
 def filled_up(log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -47,7 +47,7 @@ def filled_up(log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.pad(log_mel, ((0, 0), (0, missing)), constant_values=AUDIOSET.floor)
 
 
-def repeated(log_mel: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
+def looped(log_mel: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
     """Return frames [bands, at least `frames`] of a clip that goes on again and again."""
     count = log_mel.shape[1]
     return log_mel if count >= frames else log_mel[:, np.resize(np.arange(count), frames)]

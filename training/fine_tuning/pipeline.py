@@ -19,7 +19,7 @@ from training import evaluate
 from training.datasets.types import SUBSETS, Labels, Subset
 from training.fine_tuning import body as tuning
 from training.fine_tuning.data import SCALER, TagSpace
-from training.fine_tuning.head import MIN_FRAMES, REPEATED_FRAMES
+from training.fine_tuning.head import MIN_FRAMES, LOOP_FRAMES
 from training.fine_tuning.material import FineTuningData, Source, load_data
 from training.fine_tuning.tagger import Tagger, train_tagger
 from training.fine_tuning.unknown_sounds import count
@@ -105,7 +105,7 @@ def assembled(body: AudioSetNetwork, head: TagHead, space: TagSpace) -> Efficien
 def arguments(space: TagSpace) -> dict[str, Any]:
     """Return the network's arguments for model.json."""
     sizes = {"head_tags": len(space.own), "window": MIN_FRAMES, "hop": TIME_STRIDE}
-    return {"sources": space.sources, **sizes, "repeated": REPEATED_FRAMES}
+    return {"sources": space.sources, **sizes, "loop_frames": LOOP_FRAMES}
 
 
 def _precise_thresholds(

@@ -42,7 +42,7 @@ class PartComparison(TypedDict):
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model says: calibrated `probabilities` [clips, tags] and `thresholds` [tags]."""
+    """A model's answers: calibrated `probabilities` [clips, tags] and `thresholds` [tags]."""
 
     probabilities: Probabilities
     thresholds: NDArray[np.float32]
@@ -54,7 +54,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Truth:
-    """What is known of some clips.
+    """The known tags of some clips.
 
     Attributes:
         labels: 1 where a clip has a tag, float32 [clips, tags].

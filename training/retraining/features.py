@@ -149,7 +149,7 @@ def window_features(
         sounding: False for frames of digital silence, [frames].
     """
     frames = torch.from_numpy(SCALER(filled_up(log_mel)))
-    part = scored_part(frames.shape[1], network.window, network.repeated, sounding)
+    part = scored_part(frames.shape[1], network.window, network.loop_frames, sounding)
     mask = sounding if part is None else part.sounding
     if part is not None:
         frames = frames[:, torch.from_numpy(part.frames)]
@@ -191,7 +191,7 @@ def one_thread() -> Iterator[None]:
 
 def _key(network: EfficientAT, spec: LogMelSpec, change: Change) -> str:
     """Return what the features depend on besides the audio, as a short name."""
-    digest = hashlib.sha256(repr((spec, change.__name__, network.repeated)).encode())
+    digest = hashlib.sha256(repr((spec, change.__name__, network.loop_frames)).encode())
     for name, values in sorted(network.body.state_dict().items()):
         digest.update(name.encode() + values.cpu().numpy().tobytes())
     return digest.hexdigest()[:16]

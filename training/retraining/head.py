@@ -66,7 +66,7 @@ def fit_head(examples: Examples, seed: int, start: TagHead | None = None) -> Tag
         start: The head to go on from, which is left as it is; without it, a new one begins.
     """
     torch.manual_seed(seed)
-    head = _new_head(examples) if start is None else _copy_of(start)
+    head = _new_head(examples) if start is None else _copied(start)
     epochs, rate = (FIRST_EPOCHS, FIRST_RATE) if start is None else (EPOCHS, LEARNING_RATE)
     head.train()
     with one_thread():
@@ -139,7 +139,7 @@ def _new_head(examples: Examples) -> TagHead:
     return head
 
 
-def _copy_of(start: TagHead) -> TagHead:
+def _copied(start: TagHead) -> TagHead:
     """Return a head with the same weights."""
     hidden, size = cast(Tensor, start.layers[1].weight).shape
     tags = len(cast(Tensor, start.layers[4].bias))

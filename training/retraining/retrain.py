@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RetrainingSource:
-    """What to retrain with.
+    """Data and settings of a retraining.
 
     Attributes:
         data: Folder of labelled clips.

@@ -228,7 +228,7 @@ def _loop(experiment: Experiment, champion: Champion, order: Order) -> Iterator[
                 ids = workspace.sounds.ids(to_review, order="most informative", limit=PAGE)
             states = workspace.sounds.get_many(ids)
             workspace.events.append(
-                confirm(states[i], _wanted(states[i], clip_of[i].tags, random), CURATOR)
+                confirm(states[i], _corrected(states[i], clip_of[i].tags, random), CURATOR)
                 for i in ids
             )
             corrected += len(ids)
@@ -283,7 +283,7 @@ def _suggestions(champion: Champion, probabilities: NDArray[np.float32]) -> tupl
     )
 
 
-def _wanted(shown: SoundState, truth: frozenset[str], random: np.random.Generator) -> list[str]:
+def _corrected(shown: SoundState, truth: frozenset[str], random: np.random.Generator) -> list[str]:
     """Return the tags that the curator leaves: the true ones, but for mistakes."""
     tags = sorted({*shown.tags, *truth})
     return [tag for tag in tags if (tag in truth) != (random.random() < MISTAKES)]

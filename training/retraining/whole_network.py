@@ -33,7 +33,7 @@ EPOCHS, RATE_SHARE = 10, 0.1
 
 @dataclass(frozen=True)
 class Places:
-    """Where things go: `run` for checkpoints and log-mels, `out` for the bundle."""
+    """Folders: `run` for checkpoints and log-mels, `out` for the bundle."""
 
     run: Path
     out: Path

@@ -20,7 +20,7 @@ from training.pretrained import convert, load_pretrained
 TYPING, KEYBOARD = 384, 386
 """AudioSet's labels of somebody who types."""
 SMALL = {"width": 0.1, "labels": 7, "hidden": 5, "head_tags": 2, "bands": 64}
-REPEATED = 200
+LOOP_FRAMES = 200
 SOURCES = [[0], [7], [1, 2, 3, 4, 5], [8], [2, 6], [5]]
 
 
@@ -42,7 +42,7 @@ def small() -> EfficientAT:
 @pytest.fixture(scope="module")
 def repeating(small) -> EfficientAT:
     """The same network, but that short clips are repeated."""
-    arguments = {**SMALL, "sources": SOURCES, "repeated": REPEATED}
+    arguments = {**SMALL, "sources": SOURCES, "loop_frames": LOOP_FRAMES}
     network = build("efficientat_mn", len(SOURCES), arguments)
     assert isinstance(network, EfficientAT)
     network.load_state_dict(small.state_dict())
@@ -240,7 +240,7 @@ def test_a_short_clip_is_scored_as_if_it_went_on_again_and_again(small, repeatin
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("frames", [REPEATED, REPEATED + 1, 700])
+@pytest.mark.parametrize("frames", [LOOP_FRAMES, LOOP_FRAMES + 1, 700])
 def test_a_longer_clip_is_scored_as_it_is(small, repeating, frames):
     clip = patches(1, frames)[0]
     for scores, expected in zip(
@@ -262,7 +262,7 @@ def test_only_what_sounds_is_repeated(small, repeating):
 
 
 def test_onnx_runtime_repeats_short_clips_alike(repeating):
-    graph = ClipNetwork(_session("small", to_onnx(repeating), threads=1), 96, REPEATED)
+    graph = ClipNetwork(_session("small", to_onnx(repeating), threads=1), 96, LOOP_FRAMES)
     clips = [patches(1, frames)[0] for frames in (96, 130, 199, 200)]
     masks = [silenced(96, slice(30, None)), np.ones(130, bool), silenced(199, slice(50, 180)), None]
     for clip, mask in zip(clips, masks, strict=True):
