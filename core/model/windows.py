@@ -146,8 +146,8 @@ def scored_part(
     Args:
         frames: Of the recording.
         shortest: Frames that the network needs at least.
-        loop_frames: Frames up to which what sounds is repeated; of fewer, a network that was trained
-            on clips of some seconds knows little.
+        loop_frames: Frames up to which what sounds is repeated; of fewer, a network that was
+            trained on clips of some seconds knows little.
         sounding: False for frames of digital silence, [up to frames]; None where all sound.
     """
     part = without_long_silence(frames, shortest, sounding)

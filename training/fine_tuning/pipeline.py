@@ -19,7 +19,7 @@ from training import evaluate
 from training.datasets.types import SUBSETS, Labels, Subset
 from training.fine_tuning import body as tuning
 from training.fine_tuning.data import SCALER, TagSpace
-from training.fine_tuning.head import MIN_FRAMES, LOOP_FRAMES
+from training.fine_tuning.head import LOOP_FRAMES, MIN_FRAMES
 from training.fine_tuning.material import FineTuningData, Source, load_data
 from training.fine_tuning.tagger import Tagger, train_tagger
 from training.fine_tuning.unknown_sounds import count
