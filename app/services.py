@@ -17,7 +17,7 @@ from core import settings as settings_module
 from core.curation.opening import Curation, open_curation
 from core.errors import EarmarkError
 from core.events.fold import SoundState
-from core.events.types import ModelRef
+from core.events.types import ModelRef, ThresholdsSetEvent
 from core.freesound.client import FreesoundClient, client_from
 from core.freesound.errors import NotSignedIn
 from core.freesound.oauth import OAuthClient
@@ -30,6 +30,9 @@ from core.settings import Settings
 from core.storage.opening import open_workspace
 from core.storage.tag_thresholds import changes_of, thresholds_after
 from core.storage.workspace import Workspace
+
+THRESHOLDS_S = 2.0
+"""How old the changes of thresholds may be that a page shows; its cards all ask for them."""
 
 
 @st.cache_resource(show_spinner=False)
@@ -96,8 +99,8 @@ def thresholds(model: ModelRef, at: datetime | None = None) -> Mapping[str, floa
     """
     try:
         own = _thresholds(model)
-        changes = changes_of(workspace(), model)
-        changed = thresholds_after(each for each in changes if at is None or each.time < at)
+        changes = [each for each in _threshold_changes(model) if at is None or each.time < at]
+        changed = thresholds_after(changes)
         return {tag: changed.get(tag, threshold) for tag, threshold in own.items()}
     except EarmarkError:
         return {}
@@ -115,6 +118,16 @@ def thresholds_of(sound: SoundState) -> Mapping[str, float]:
 )
 def _thresholds(model: ModelRef) -> Mapping[str, float]:
     return thresholds_by_tag(bundles.load(workspace().models.fetch(model)))
+
+
+@st.cache_resource(
+    show_spinner=False,
+    ttl=THRESHOLDS_S,
+    max_entries=20,
+    hash_funcs={ModelRef: ModelRef.model_dump_json},
+)
+def _threshold_changes(model: ModelRef) -> tuple[ThresholdsSetEvent, ...]:
+    return tuple(changes_of(workspace(), model))
 
 
 @st.cache_resource(show_spinner=False)

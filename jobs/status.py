@@ -121,7 +121,7 @@ def _print_runs(workspace: Workspace, runs: Sequence[Run]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     columns = ("Started", "Job", "State", "Source", "Done", "Known", "Skipped", "Seconds", "Note")
     for column in columns:
-        table.add_column(column)
+        table.add_column(column, no_wrap=column != "Note")
     for run in runs:
         started = f"{datetime.fromisoformat(run.started):%Y-%m-%d %H:%M}"
         state = shown_state(run, workspace.runs.progress(run.run_id), workspace.runs.now())

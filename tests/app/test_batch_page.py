@@ -219,7 +219,7 @@ def test_two_files_of_one_name_are_a_problem(app, files):
 
 def test_a_name_that_a_spreadsheet_would_run_is_warned_of_and_shown_as_text(app, files):
     page = drop(app, [Clip("=cmd **x**.ogg", files[0].data)])
-    assert plain("=cmd **x**.ogg") + ": a spreadsheet may take" in shown(page)
+    assert plain("=cmd **x**.ogg") + ": a spreadsheet may read" in shown(page)
     assert "**x**" not in shown(page)
 
 

@@ -173,7 +173,7 @@ def test_a_second_press_starts_nothing_and_shows_whose_fetch_runs(
     other.button(key="fetch").click().run()
     go_on.set()
     services.fetcher().wait()
-    assert "is already fetching" in shown(other)
+    assert "is fetching already" in shown(other)
     runs = open_local_workspace(own_workspace).runs.latest()
     assert len([run for run in runs if run.source == "Freesound"]) == 1
     assert "1 new sound from Freesound" in shown(other.run())

@@ -268,18 +268,18 @@ def test_the_number_of_sounds_is_shown_before_an_edit_of_many(app, own_workspace
     number = open_local_workspace(own_workspace).sounds.count(
         Query(tag=first_sound(own_workspace).tags[0])
     )
-    assert f"**{number.number} sounds** match" in shown(tool(page, "Bulk edit"))
+    assert f"The filters match **{number.number} sounds**" in shown(tool(page, "Bulk edit"))
 
 
 def test_an_edit_of_many_asks_for_a_name_first(app, own_workspace, monkeypatch):
     monkeypatch.delenv("EARMARK_CURATOR")
     app.run()
     tool(app, "Bulk edit")
-    assert "sounds** match" not in shown(app)
+    assert "The filters match" not in shown(app)
     app.text_input(key=state.asked_name("bulk").key).input("Ada")
     next(button for button in app.button if button.label == "Continue").click().run()
     tool(app, "Bulk edit")
-    assert "16 sounds** match" in shown(app)
+    assert "The filters match **16 sounds**" in shown(app)
 
 
 def test_your_work_counts_reviews_and_corrections(app, own_workspace):

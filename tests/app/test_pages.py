@@ -167,7 +167,7 @@ def test_filters_narrow_the_list_and_an_empty_result_says_so(app, own_workspace)
     tag_counts = open_local_workspace(own_workspace).sounds.tag_counts()
     other = next(tag for tag, _ in tag_counts if tag not in sound.tags)
     app.selectbox(key="filter-tag").select(other).run()
-    assert "No sound fits" in shown(app)
+    assert "No sounds match these filters" in shown(app)
 
 
 def test_an_empty_workspace_says_what_to_do(app, tmp_path, monkeypatch):

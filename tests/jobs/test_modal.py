@@ -190,6 +190,7 @@ def test_the_tagging_image_is_lean_and_has_what_the_code_imports(deployed):
         "PIL": "pillow",
         "pydantic_settings": "pydantic-settings",
         "requests_toolbelt": "requests-toolbelt",
+        "typing_extensions": "typing-extensions",
     }
     names |= dict.fromkeys(("hopsworks_common", "hsml"), "hopsworks")
     project = {"core", "jobs", "training"}

@@ -10,7 +10,7 @@ from core.freesound.vocabulary import license_name, own_page, preference_in_word
     [
         ("http://creativecommons.org/publicdomain/zero/1.0/", "Public domain (CC0)"),
         ("https://creativecommons.org/licenses/by/4.0/", "Attribution (CC BY 4.0)"),
-        ("http://creativecommons.org/licenses/by/3.0/", "Attribution 3.0"),
+        ("http://creativecommons.org/licenses/by/3.0/", "Attribution (CC BY 3.0)"),
         (
             "https://creativecommons.org/licenses/by-nc/4.0",
             "Attribution, non-commercial (CC BY-NC 4.0)",
