@@ -121,7 +121,7 @@ def _apply_form(model: ModelRef, ready: list[LearnedTag]) -> None:
         points = [each.points[precision] for each in ready if precision in each.points]
         st.caption(_effect(points))
         st.button(
-            f"Use for {plural(len(points), 'tag')}",
+            f"Use {precision:.0%} for {plural(len(points), 'tag')}",
             key="apply-thresholds",
             on_click=_apply,
             args=(model, precision),

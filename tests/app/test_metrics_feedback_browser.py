@@ -59,7 +59,7 @@ def test_thresholds_that_one_maintainer_uses_another_reverts(chromium, server, o
     ada, ben = chromium.new_context(), chromium.new_context()
     page = opened(ada, server)
     page.get_by_text("85%", exact=True).click()
-    page.get_by_role("button", name="Use for 1 tag").click()
+    page.get_by_role("button", name="Use 85% for 1 tag").click()
     expect(page.get_by_text("1 threshold for sounds that are predicted")).to_be_visible()
     assert list(current_thresholds(workspace, model)) == ["dog"]
     other = opened(ben, server)
