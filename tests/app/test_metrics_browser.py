@@ -64,7 +64,7 @@ def test_in_an_empty_workspace_the_whole_view_is_there_and_nothing_leaves_the_ma
     page = opened(empty, "/metrics")
     charts = page.locator("[class*='st-key-chart-'] svg")
     charts.nth(2).locator("path.line").first.wait_for()
-    page.get_by_role("button", name="dog", exact=True).wait_for()
+    page.get_by_role("button", name="dog", exact=True).first.wait_for()
     assert all(chart.get_attribute("aria-label") for chart in charts.all())
     assert page.watcher.foreign == []
     assert page.watcher.problems == []
@@ -74,17 +74,18 @@ def test_tags_are_searched_and_sorted_and_one_opens_in_the_address(empty, opened
     from playwright.sync_api import expect
 
     page = opened(empty, "/metrics")
-    page.get_by_role("button", name="dog", exact=True).wait_for()
+    page.get_by_role("button", name="dog", exact=True).first.wait_for()
     assert names(page)[0] != "baby"  # the worst is first
-    page.get_by_role("button", name="Tag", exact=True).click()
+    scores = page.get_by_role("region", name="Per-tag scores")
+    scores.get_by_role("button", name="Tag", exact=True).click()
     assert names(page) == sorted(names(page))
     page.get_by_role("searchbox", name="Search").first.fill("ra")
-    expect(page.get_by_role("button", name="dog", exact=True)).to_have_count(0)
-    page.get_by_role("button", name="rain", exact=True).click()
+    expect(scores.get_by_role("button", name="dog", exact=True)).to_have_count(0)
+    scores.get_by_role("button", name="rain", exact=True).click()
     page.wait_for_url("**/metrics?**tag=rain")
     page.get_by_role("heading", name="rain", exact=True).wait_for()
     page.go_back()
-    page.get_by_role("button", name="dog", exact=True).wait_for()
+    page.get_by_role("button", name="dog", exact=True).first.wait_for()
 
 
 def test_the_numbers_of_a_chart_are_there_as_a_table(empty, opened):
