@@ -196,7 +196,7 @@ def _review_in_list(
             guess.first.click()
             clicks += 1
             continue
-        card.get_by_role("combobox").first.click()
+        card.locator("input[role=combobox]").first.click()
         page.keyboard.type(f"{tag},")
         clicks, keys = clicks + 1, keys + len(tag) + 1
     page.locator(f".st-key-{button}-{key} button:visible").click()
