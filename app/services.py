@@ -101,7 +101,7 @@ def thresholds(model: ModelRef, at: datetime | None = None) -> Mapping[str, floa
         own = _thresholds(model)
         changes = [each for each in _threshold_changes(model) if at is None or each.time < at]
         changed = thresholds_after(changes)
-        return {tag: changed.get(tag, threshold) for tag, threshold in own.items()}
+        return {**own, **{tag: changed[tag] for tag in changed if tag in own}} if changed else own
     except EarmarkError:
         return {}
 

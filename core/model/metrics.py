@@ -5,15 +5,11 @@ meaning more likely. A number that the labels do not define (no clip, no tag, or
 or none have) is None, and such a curve is empty: never NaN, which JSON has no word for.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core import tags
 from core.model.metrics_types import (
     Curves,
     Intervals,
@@ -202,66 +198,6 @@ def reliability(labels: Labels, probabilities: Scores, bins: int = 10) -> Reliab
     }
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """Agreement of suggested tags with an uploader's own, as counts that can be added up.
-
-    Attributes:
-        sounds: Compared.
-        suggested: Tags that the model suggested.
-        given: The uploader's tags that are in the model's vocabulary; others it cannot know.
-        both: Tags that are both.
-    """
-
-    sounds: int = 0
-    suggested: int = 0
-    given: int = 0
-    both: int = 0
-
-    def __add__(self, other: "Agreement") -> "Agreement":
-        return Agreement(
-            self.sounds + other.sounds,
-            self.suggested + other.suggested,
-            self.given + other.given,
-            self.both + other.both,
-        )
-
-    @property
-    def precision(self) -> float | None:
-        """Return the share of the suggested tags that the uploader gave too."""
-        return self.both / self.suggested if self.suggested else None
-
-    @property
-    def recall(self) -> float | None:
-        """Return the share of the uploader's tags in the vocabulary that were suggested."""
-        return self.both / self.given if self.given else None
-
-
-def agreement(
-    suggested: Iterable[str], given: Iterable[str], vocabulary: Iterable[str]
-) -> Agreement:
-    """Compare the tags of a sound.
-
-    Tags are compared as Earmark cleans them (`Field Recording` is `field-recording`), else to the
-    letter: `waves` is not `wave`. A sound whose uploader gave none of the model's words counts too:
-    no suggestion there was the uploader's tag.
-    """
-    predicted, uploaded = _clean(suggested), _clean(given) & _cleaned(tuple(vocabulary))
-    return Agreement(1, len(predicted), len(uploaded), len(predicted & uploaded))
-
-
-def agreement_by_tag(
-    suggested: Iterable[str], given: Iterable[str], vocabulary: Iterable[str]
-) -> dict[str, Agreement]:
-    """Compare the tags of a sound, for each tag that either side named."""
-    predicted, uploaded = _clean(suggested), _clean(given) & _cleaned(tuple(vocabulary))
-    both = predicted & uploaded
-    return {
-        tag: Agreement(1, int(tag in predicted), int(tag in uploaded), int(tag in both))
-        for tag in predicted | uploaded
-    }
-
-
 def bootstrap(
     labels: Labels,
     scores: Scores,
@@ -349,16 +285,6 @@ def _true_among_best(labels: Labels, scores: Scores, k: int) -> NDArray[np.float
     """Return the labels of each clip's `k` best-scored tags, [clips, k]."""
     best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     return np.take_along_axis(labels.astype(np.float64), best, axis=1)
-
-
-def _clean(words: Iterable[str]) -> set[str]:
-    return set(tags.clean(words).tags)
-
-
-@lru_cache(maxsize=8)
-def _cleaned(vocabulary: tuple[str, ...]) -> frozenset[str]:
-    """Return a vocabulary as it is compared; cached because many sounds share it."""
-    return frozenset(_clean(vocabulary))
 
 
 def _drawn_times(groups: NDArray[np.generic], rounds: int, seed: int) -> NDArray[np.float32]:

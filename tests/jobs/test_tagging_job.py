@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -80,40 +81,32 @@ def test_without_a_key_the_job_says_what_to_set(earmark):
     assert sentence.startswith("No key for Freesound is set: FREESOUND_API_KEY")
 
 
-def test_the_job_stays_and_waits_until_it_is_due(tmp_path, examples):
-    sounds = tmp_path / "sounds"
-    sounds.mkdir()
-    (sounds / "a.ogg").write_bytes((examples / "rooster.ogg").read_bytes())
-    environment = os.environ | {
-        "EARMARK_SOUNDS": str(sounds),
-        "EARMARK_WORKSPACE": str(tmp_path / "w"),
-    }
+def printed_until_it_waits(sounds: Path, workspace: Path) -> str:
+    """What a job that stays prints until it waits for the next run."""
+    places = {"EARMARK_SOUNDS": str(sounds), "EARMARK_WORKSPACE": str(workspace)}
     command = [sys.executable, "-m", "jobs", "tag", "--every", "3d"]
     with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
+        command, cwd=ROOT, env=os.environ | places, stderr=subprocess.PIPE, text=True
     ) as process:
         printed = ""
         while "The next run is due in" not in printed:
             printed += process.stderr.readline() or pytest.fail(printed)
         process.terminate()
+    return printed
+
+
+def test_the_job_stays_and_waits_until_it_is_due(tmp_path, examples):
+    sounds = tmp_path / "sounds"
+    sounds.mkdir()
+    (sounds / "a.ogg").write_bytes((examples / "rooster.ogg").read_bytes())
+    printed = printed_until_it_waits(sounds, tmp_path / "w")
     assert "Tagged 1 sounds" in printed
 
 
 def test_a_job_that_stays_waits_also_when_it_has_found_nothing(tmp_path):
     sounds = tmp_path / "sounds"
     sounds.mkdir()
-    environment = os.environ | {
-        "EARMARK_SOUNDS": str(sounds),
-        "EARMARK_WORKSPACE": str(tmp_path / "w"),
-    }
-    command = [sys.executable, "-m", "jobs", "tag", "--every", "3d"]
-    with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
-    ) as process:
-        printed = ""
-        while "The next run is due in" not in printed:
-            printed += process.stderr.readline() or pytest.fail(printed)
-        process.terminate()
+    printed = printed_until_it_waits(sounds, tmp_path / "w")
     assert printed.count("No new sounds") == 1
 
 

@@ -108,6 +108,12 @@ def test_agreement_with_own_tags_leaves_out_what_the_model_cannot_know(workspace
     assert "my-garden" not in by_tag
 
 
+def test_what_nobody_said_has_no_share_of_own_tags():
+    assert OwnTags(given=1).precision.value is None
+    assert OwnTags(suggested=1).recall.value is None
+    assert OwnTags(suggested=1).precision.value == 0.0
+
+
 @pytest.mark.parametrize(
     ("description", "learned", "from_all"),
     [
