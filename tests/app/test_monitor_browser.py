@@ -197,6 +197,8 @@ def test_cards_fit_every_width(page, own_workspace, width, least):
         arg=[picture.element_handle(), least],
     )
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    summary = page.get_by_text("sounds · 0 reviewed").bounding_box()
+    assert summary["width"] >= 300  # also on a phone, where it has a line of its own
     if width >= 1440:
         bottom = card(page, 3).bounding_box()
         assert bottom["y"] + bottom["height"] <= 900  # four cards
