@@ -39,6 +39,7 @@ def train_and_register(settings: Settings, arguments: Sequence[str]) -> ModelRef
     """
     from core.model import bundle as bundles
     from core.storage.opening import open_workspace
+    from training import progress
     from training.cli import main as training
 
     complete = with_defaults(arguments, {"--out": f"runs/{arguments[0]}/bundle"})
@@ -50,7 +51,8 @@ def train_and_register(settings: Settings, arguments: Sequence[str]) -> ModelRef
         workspace.runs, what, None, actor, kind="training", on_cancel=_thread.interrupt_main
     ) as recorder:
         recorder.report(0, stage="Training")
-        training.main(list(complete), prog_name="python -m jobs train", standalone_mode=False)
+        with progress.listening(recorder.report):
+            training.main(list(complete), prog_name="python -m jobs train", standalone_mode=False)
         bundle = bundles.load(_bundle_folder(complete))
         model = workspace.models.register(bundle)
         recorder.result = str(model)

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from core.model.metrics_detail import (
 )
 from core.model.metrics_types import Numbers, TestData
 from core.model.networks import Network
-from core.model.pooling import Pooling, pool_recording, segment_windows
+from core.model.pooling import Pooling, pool_embeddings, pool_recording, segment_windows
 from core.model.reference import summary
 from training.datasets.clips import Clip, load_frames, multi_hot, read_clips, read_split
 from training.datasets.types import Labels, Subset, trained_facts
@@ -61,13 +62,13 @@ def evaluate_bundle(
     frames = load_frames(test_clips, cache, bundle.front_end)
     test = Subset(frames, np.arange(len(test_clips)), labels, recordings)
     network, spec = bundle.network(), bundle.front_end
-    logits = clip_logits(network, test, bundle.scaler, bundle.pooling, spec)
+    logits, embeddings = clip_outputs(network, test, bundle.scaler, bundle.pooling, spec)
     columns = [bundle.vocabulary.index(tag) for tag in tags]
     described, whole = bundle.metrics["split"], bundle.calibration
     calibration = Calibration(whole.slope[columns], whole.offset[columns], whole.threshold[columns])
     scores = score(logits[:, columns], test, calibration, tags, described, test_clips)
     # Drift compares the live predictions, which are of the whole vocabulary.
-    scores["reference"] = summary(whole.probabilities(logits).max(axis=1))
+    scores["reference"] = summary(whole.probabilities(logits).max(axis=1), embeddings)
     return scores
 
 
@@ -95,7 +96,13 @@ def scored_tags(bundle: Bundle) -> tuple[str, ...]:
     return tuple(tag for tag in bundle.vocabulary if tag in own)
 
 
-@torch.inference_mode()
+class ClipOutputs(NamedTuple):
+    """Of whole clips: pooled `logits` [clips, tags]; `embeddings` of unit length [clips, size]."""
+
+    logits: Logits
+    embeddings: NDArray[np.float32]
+
+
 def clip_logits(
     network: Network,
     subset: Subset,
@@ -103,6 +110,18 @@ def clip_logits(
     pooling: Pooling,
     spec: LogMelSpec = COALA,
 ) -> Logits:
+    """Return the pooled logits of `clip_outputs`, float32 [clips, tags]."""
+    return clip_outputs(network, subset, scaler, pooling, spec).logits
+
+
+@torch.inference_mode()
+def clip_outputs(
+    network: Network,
+    subset: Subset,
+    scaler: Scaler,
+    pooling: Pooling,
+    spec: LogMelSpec = COALA,
+) -> ClipOutputs:
     """Score whole clips as `Predictor` does, where the network is.
 
     Args:
@@ -111,14 +130,11 @@ def clip_logits(
         scaler: Of their log-mel frames.
         pooling: From windows to the clip.
         spec: The front-end that the frames are of.
-
-    Returns:
-        Pooled logits, float32 [clips, tags].
     """
     network.eval()
     device = next(network.parameters()).device
     segment = segment_windows(spec, network.window, network.hop)
-    rows = []
+    rows, embeddings = [], []
     for start in range(0, len(subset.clips), BATCH_SIZE):
         clips = [subset.frames.clip(index) for index in subset.clips[start : start + BATCH_SIZE]]
         sounding = [sounding_frames(clip, spec) for clip in clips]
@@ -127,7 +143,8 @@ def clip_logits(
         for scores in network.score([clip.to(device) for clip in filled], sounding):
             logits = scores.logits.float().cpu().numpy()
             rows.append(pool_recording(logits, pooling, segment))
-    return np.stack(rows)
+            embeddings.append(pool_embeddings(scores.embedding.float().cpu().numpy()))
+    return ClipOutputs(np.stack(rows), np.stack(embeddings))
 
 
 def _fill(clip: NDArray[np.float32], width: int, floor: float) -> NDArray[np.float32]:

@@ -31,6 +31,7 @@ from training.datasets.types import Subset
 from training.errors import CheckpointError
 from training.evaluate import clip_logits, sigmoid
 from training.processes import Processes, best_device
+from training.progress import report
 from training.recipes import Recipe
 
 logger = logging.getLogger(__name__)
@@ -85,6 +86,7 @@ def train(
     with _progress_bar(run.processes.is_main_process) as bar:
         task = bar.add_task("Training", total=recipe.epochs, completed=run.progress.epoch, note="")
         while run.progress.epoch < recipe.epochs:
+            report(run.progress.epoch, recipe.epochs, "Training")
             note = run.run_epoch()
             bar.update(task, advance=1, note=note)
     run.processes.barrier()

@@ -23,7 +23,7 @@ def simulated_loop() -> None:
     with st.expander("What corrections are worth", icon=":material/school:"):
         st.caption(
             "A model trained on half of the default model's recordings; a scripted curator "
-            "corrects sounds of others from their true labels, with 5 % mistakes. PR-AUC on "
+            "corrects sounds of others from their true labels, with 5% mistakes. PR-AUC on "
             "recordings that neither had, mean over the splits, and the gain's spread."
         )
         st.dataframe(rows, hide_index=True, width="content", key="loop")

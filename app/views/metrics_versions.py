@@ -120,7 +120,7 @@ def _score_row(where: str, score: str, row: Mapping[str, Any]) -> dict[str, str]
         "Active then": _number(row["champion"]),
         "This version": _number(row["challenger"]),
         "Difference": _signed(row["difference"]),
-        "95 % interval": _interval(row["interval"]),
+        "95% interval": _interval(row["interval"]),
     }
 
 

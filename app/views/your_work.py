@@ -27,7 +27,7 @@ def your_work_dialog() -> None:
         st.metric("Total reviews", f"{work.reviews:,}", border=True)
         st.metric("Tags corrected", f"{work.corrections:,}", border=True)
     for model, number in work.learned:
-        st.markdown(f"{plural(number, 'correction')} in {plain(str(model))}")
+        st.markdown(f"{plain(str(model))} learned from {plural(number, 'decision')} of yours")
     st.markdown(f"{plural(work.waiting, 'correction')} waiting for the next model version")
 
 

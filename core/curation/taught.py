@@ -30,18 +30,27 @@ def taught(reviews: ReviewLog, actor: str, description: Mapping[str, object]) ->
         actor: The person.
         description: The contents of the version's model.json.
     """
-    record = _record(description)
-    by_actor = record.get("by_actor")
-    learned = None
-    if isinstance(by_actor, Mapping):
-        learned = _number(by_actor.get(actor, 0))
-    elif not record:
-        learned = 0
+    record = corrections_record(description)
+    by_actor = decisions_by_actor(record)
+    learned = by_actor.get(actor, 0) if by_actor is not None else None if record else 0
     return Taught(reviews.totals(actor).corrections, learned, _number(record.get("decisions", 0)))
 
 
-def _record(description: Mapping[str, object]) -> Mapping[str, object]:
-    """Return what a bundle says about the corrections that it was trained with."""
+def decisions_by_actor(record: Mapping[str, object]) -> dict[str, int] | None:
+    """Return whose decisions are in a record of corrections; None where it does not say."""
+    by_actor = record.get("by_actor")
+    if not isinstance(by_actor, Mapping):
+        return None
+    return {str(actor): _number(number) for actor, number in by_actor.items()}
+
+
+def corrections_record(description: Mapping[str, object]) -> Mapping[str, object]:
+    """Return what a bundle says about the corrections that it was trained with.
+
+    Args:
+        description: The contents of model.json; bundles of earlier versions have the record in
+            another place.
+    """
     trained = description.get("trained")
     within = trained.get("corrections") if isinstance(trained, Mapping) else None
     record = within if isinstance(within, Mapping) else description.get("corrections")

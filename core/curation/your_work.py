@@ -1,10 +1,12 @@
 """A person's own work: reviews today and in all, and the model versions that learned from them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from core.curation.reviews import ReviewLog
+from core.curation.taught import corrections_record, decisions_by_actor
 from core.events.types import ModelRef
 from core.storage.workspace import Workspace
 from core.untrusted import load_json
@@ -15,10 +17,19 @@ MAX_ROLLOUTS = 50
 
 @dataclass(frozen=True)
 class LearnedVersion:
-    """A model version that was trained with corrections, and when it first became active."""
+    """A model version that was trained with corrections.
+
+    Attributes:
+        model: The version.
+        learned_until: The time of the last correction that it was trained with; when it first
+            became active, where its bundle does not say.
+        by_actor: Decisions of each person that it was trained with; None where its bundle does not
+            say whose they are.
+    """
 
     model: ModelRef
-    active_since: datetime
+    learned_until: datetime
+    by_actor: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -29,7 +40,7 @@ class YourWork:
         today: Reviews since the beginning of the day.
         reviews: Reviews in all.
         corrections: Tags that they added or removed in them, in all.
-        learned: (model version, corrections) for each version that first learned from some of them,
+        learned: (model version, decisions) for each version that was trained with some of theirs,
             oldest first.
         waiting: Corrections that wait for the next version.
     """
@@ -46,8 +57,8 @@ def your_work(
 ) -> YourWork:
     """Return a person's work.
 
-    A correction counts as learned by the first version, trained with corrections, that became
-    active after it was made.
+    Where a version's bundle does not say whose decisions it was trained with, the corrections
+    between the version before and its own training count.
 
     Args:
         reviews: The workspace's reviews.
@@ -59,16 +70,20 @@ def your_work(
     learned: list[tuple[ModelRef, int]] = []
     since: datetime | None = None
     for version in versions:
-        made = reviews.totals(actor, since=since, until=version.active_since).corrections
-        if made:
-            learned.append((version.model, made))
-        since = version.active_since
+        until = version.learned_until
+        if version.by_actor is not None:
+            number = version.by_actor.get(actor, 0)
+        else:
+            number = reviews.totals(actor, since=since, until=until).corrections
+        if number:
+            learned.append((version.model, number))
+        since = max(since or until, until)
     return YourWork(
         today=reviews.totals(actor, since=midnight).reviews,
         reviews=everything.reviews,
         corrections=everything.corrections,
         learned=tuple(learned),
-        waiting=everything.corrections - sum(number for _, number in learned),
+        waiting=reviews.totals(actor, since=since).corrections,
     )
 
 
@@ -81,20 +96,34 @@ def learned_versions(workspace: Workspace) -> tuple[LearnedVersion, ...]:
     first: dict[ModelRef, datetime] = {}
     for event in reversed(workspace.events.rollouts(MAX_ROLLOUTS)):
         first.setdefault(event.payload.model, event.time)
-    return tuple(
-        LearnedVersion(model, time)
+    versions = (
+        _learned_version(model, workspace.models.cached(model), time)
         for model, time in first.items()
-        if _has_learned(workspace.models.cached(model))
     )
+    return tuple(version for version in versions if version is not None)
 
 
-def _has_learned(folder: Path | None) -> bool:
-    """Return True if a bundle's description says that corrections joined its training."""
+def _learned_version(
+    model: ModelRef, folder: Path | None, active_since: datetime
+) -> LearnedVersion | None:
+    """Return what a bundle says of the corrections in its training; None without any."""
     if folder is None:
-        return False
+        return None
     try:
         description = load_json((folder / "model.json").read_bytes())
     except (OSError, ValueError):
-        return False  # a damaged bundle is the page of models' to complain about
-    corrections = description.get("corrections") if isinstance(description, dict) else None
-    return isinstance(corrections, dict) and bool(corrections.get("decisions"))
+        return None  # a damaged bundle is the page of models' to complain about
+    record = corrections_record(description) if isinstance(description, dict) else {}
+    if not record.get("decisions"):
+        return None
+    until = _time_of(record.get("last_event")) or active_since
+    return LearnedVersion(model, until, decisions_by_actor(record))
+
+
+def _time_of(event: object) -> datetime | None:
+    """Return the time of a recorded event; None where there is none that can be read."""
+    try:
+        time = datetime.fromisoformat(str(event["time"])) if isinstance(event, Mapping) else None
+    except (KeyError, ValueError):
+        return None
+    return time if time is not None and time.tzinfo is not None else None

@@ -47,6 +47,13 @@ def pool_recording(
     return pooled
 
 
+def pool_embeddings(windows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a recording's embedding of unit length: float32 [windows, size] -> [size]."""
+    mean = windows.mean(axis=0)
+    pooled: NDArray[np.float32] = mean / max(float(np.linalg.norm(mean)), 1e-9)
+    return pooled
+
+
 def pool(logits: NDArray[np.float32], pooling: Pooling) -> NDArray[np.float32]:
     """Pool logits of windows: float32 [..., windows, tags] -> [..., tags].
 

@@ -15,7 +15,7 @@ from core.model.bundle import DEFAULT_BUNDLE, Bundle
 from core.model.conversion import load_network
 from core.model.front_end import network_frames, sounding_frames
 from core.model.inference import ClipScores
-from core.model.pooling import pool_recording
+from core.model.pooling import pool_embeddings, pool_recording
 from core.model.related_tags import rank
 from core.model.windows import contains_sound
 from core.settings import settings
@@ -194,13 +194,12 @@ class Predictor:
         spans = self._spans(log_mel.shape[1])
         activations = calibration.probabilities(scores.frame_logits[: len(spans)])
         activations[~contains_sound(spans, sounding)] = 0
-        embedding = scores.embedding.mean(axis=0)
         return Prediction(
             top=() if is_silent else self._best(probabilities, top, log_mel.shape[1]),
             probabilities=probabilities,
             activations=activations,
             times=self._times(spans, log_mel.shape[1]),
-            embedding=embedding / max(float(np.linalg.norm(embedding)), 1e-9),
+            embedding=pool_embeddings(scores.embedding),
             log_mel=log_mel,
         )
 

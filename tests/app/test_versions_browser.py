@@ -38,7 +38,16 @@ def in_dialog(page, label, reason):
     expect(dialog).to_be_hidden()
 
 
-def test_one_deploys_the_other_sees_it_and_rolls_back(maintainers, own_workspace, challenger):
+def assert_tags_with(page, server, clip, model):
+    """Try a clip in a running app, and see which version suggests its tags."""
+    page.goto(f"{server.url}/try")
+    page.locator("input[type=file]").set_input_files(clip)
+    expect(page.get_by_text(f"Suggested by {model}.")).to_be_visible()
+
+
+def test_one_deploys_the_other_sees_it_and_rolls_back(
+    maintainers, own_workspace, challenger, server, examples
+):
     first, second = maintainers
     workspace = open_local_workspace(own_workspace)
     default = active_version(workspace)
@@ -48,12 +57,14 @@ def test_one_deploys_the_other_sees_it_and_rolls_back(maintainers, own_workspace
     in_dialog(first, "Deploy", "finds rain more often")
     expect(first.get_by_text("Deployed:")).to_be_visible()
     assert active_version(workspace) == challenger
+    assert_tags_with(first, server, examples / "siren.ogg", challenger)
 
     second.reload()
     expect(second.get_by_text("finds rain more often")).to_be_visible()
     second.get_by_role("button", name=f"Roll back to {default}").click()
     expect(second.get_by_text("Deployed:")).to_be_visible()
     wait_until(lambda: active_version(workspace) == default)
+    assert_tags_with(first, server, examples / "siren.ogg", default)
     for page in maintainers:
         assert page.watcher.problems == []
         assert page.watcher.foreign == []

@@ -119,4 +119,5 @@ def test_the_job_registers_a_challenger_with_its_comparison_and_its_run(
     assert kept["corrections"]["left_out"] == {"uploader's wish about generative AI": 2}
     assert active_version(workspace) == champion
     run = workspace.runs.page(0, 1).runs[0]
+    assert workspace.runs.progress(run.run_id).total > 0  # epochs: the page has shown how far it is
     assert (run.kind, run.state, run.result) == ("training", "finished", "tiny v2")

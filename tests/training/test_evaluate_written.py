@@ -51,7 +51,20 @@ def rewritten(bundle, clip_folder, tmp_path):
     return bundles.load(bundle.folder)
 
 
-def test_a_rewritten_bundle_has_the_same_scores_and_much_more_behind_them(rewritten, trained):
+def clips_of_test(bundle, clip_folder):
+    held_out = set(bundle.description["trained"]["test_recordings"])
+    return [clip for clip in read_clips(clip_folder) if clip.recording in held_out]
+
+
+def predictions_of_test(bundle, clip_folder):
+    """Return what the product predicts of the test clips."""
+    predictor = Predictor.from_folder(bundle.folder)
+    return [predictor.predict(decode(clip.path)) for clip in clips_of_test(bundle, clip_folder)]
+
+
+def test_a_rewritten_bundle_has_the_same_scores_and_much_more_behind_them(
+    rewritten, trained, clip_folder
+):
     check_metrics(rewritten)
     metrics = rewritten.metrics
     assert metrics["overall"] == pytest.approx(trained.metrics["overall"], abs=2e-3)
@@ -64,13 +77,19 @@ def test_a_rewritten_bundle_has_the_same_scores_and_much_more_behind_them(rewrit
     }
     assert metrics["unknown_sounds"]["measured"]["sounds"] == 33
     assert metrics["reference"]["clips"] == metrics["clips"]
+    embeddings = np.stack([each.embedding for each in predictions_of_test(rewritten, clip_folder)])
+    np.testing.assert_allclose(
+        metrics["reference"]["embedding_mean"], embeddings.mean(axis=0), atol=1e-3
+    )
+    np.testing.assert_allclose(
+        metrics["reference"]["embedding_variance"], embeddings.var(axis=0), atol=1e-3
+    )
 
 
 def test_scores_of_a_tag_are_scikit_learns_on_the_predictors_answers(rewritten, clip_folder):
-    held_out = set(rewritten.description["trained"]["test_recordings"])
-    test = [clip for clip in read_clips(clip_folder) if clip.recording in held_out]
-    predictor = Predictor.from_folder(rewritten.folder)
-    answers = np.stack([predictor.predict(decode(clip.path)).probabilities for clip in test])
+    test = clips_of_test(rewritten, clip_folder)
+    predictions = predictions_of_test(rewritten, clip_folder)
+    answers = np.stack([prediction.probabilities for prediction in predictions])
     labels = multi_hot(test, rewritten.vocabulary) > 0
     for column, tag in enumerate(rewritten.vocabulary):
         truth, values = labels[:, column], answers[:, column]

@@ -17,6 +17,7 @@ from core.storage.local import open_local_workspace
 from tests.helpers.synthetic_clips import KINDS, write_clip, write_list
 from training.datasets.corrections import Correction, CorrectionPolicy, is_held_back
 from training.datasets.types import trained_facts
+from training.progress import listening
 from training.retraining.challenger import Champion
 from training.retraining.errors import NothingToLearn
 from training.retraining.features import audio_of, load_windows
@@ -194,7 +195,17 @@ def test_the_champions_test_recordings_stay_test_recordings(champion, data):
 def test_a_challenger_learns_what_people_decided(workspace, champion, data, others, tmp_path):
     source = RetrainingSource(data=data, others=others, run=tmp_path / "run")
     out = tmp_path / "bundle"
-    written = retrain(workspace, source, out)
+    reports = []
+    with listening(lambda *report: reports.append(report)):
+        written = retrain(workspace, source, out)
+    stages = list(dict.fromkeys(stage for _, _, stage in reports))
+    assert stages == [
+        "Computing features",
+        "Training the head",
+        "Choosing thresholds",
+        "Comparing with the active model",
+    ]
+    assert all(0 <= done <= total or not total for done, total, _ in reports)
     comparison = read_comparison(out)
     counts = trained_facts(written)["corrections"]
     assert counts["by_tag"]["engine"]["yes"] > 5
@@ -228,7 +239,12 @@ def test_a_workspace_without_corrections_says_so(data, tmp_path):
 
 def test_every_layer_can_be_trained_further(workspace, champion, data, others, tmp_path):
     source = RetrainingSource(data=data, others=others, run=tmp_path / "run", whole=True)
-    written = retrain(workspace, source, tmp_path / "bundle")
+    reports = []
+    with listening(lambda *report: reports.append(report)):
+        written = retrain(workspace, source, tmp_path / "bundle")
+    shares = [done / total for done, total, stage in reports if stage == "Training every layer"]
+    assert shares[0] == 0
+    assert shares == sorted(set(shares))
     assert trained_facts(written)["retrained"] == "all layers"
     before, after = (bundle.network().body for bundle in (champion.bundle, written))
     name = "features.0.0.weight"

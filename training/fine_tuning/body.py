@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from core.model.efficientat import TIME_STRIDE, AudioSetNetwork, TagHead
 from core.model.logmel import AUDIOSET
-from training import checkpoints
+from training import checkpoints, progress
 from training.datasets.types import Labels
 from training.errors import CheckpointError
 from training.fine_tuning.data import SCALER, Sounds
@@ -105,6 +105,7 @@ class FineTuning:
         total = 0.0
         for step in range(steps):
             self._set_rates((self._epoch + step / steps) / EPOCHS)
+            progress.report(self._epoch * steps + step, EPOCHS * steps, "Training every layer")
             rows = order[step * CLIPS : (step + 1) * CLIPS]
             other_rows = other_order[step * OTHERS : (step + 1) * OTHERS]
             known = self._loss(cut(clips, rows, CLIP_FRAMES, random))
@@ -147,11 +148,11 @@ class FineTuning:
         is_first = (torch.arange(columns, device=frames.device) < columns / 2)[None, :, None]
         return whole, torch.where(is_first, first, second) * ~silent[:, :, None]
 
-    def _set_rates(self, progress: float) -> None:
+    def _set_rates(self, share: float) -> None:
         """Set the learning rates: linear warm-up, then a cosine down to zero."""
         for group, rate in zip(self._optimizer.param_groups, (BODY_RATE, HEAD_RATE), strict=True):
-            falling = 0.5 + 0.5 * math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP))
-            group["lr"] = rate * (progress / WARM_UP if progress < WARM_UP else falling)
+            falling = 0.5 + 0.5 * math.cos(math.pi * (share - WARM_UP) / (1 - WARM_UP))
+            group["lr"] = rate * (share / WARM_UP if share < WARM_UP else falling)
 
     def _save(self, identity: str) -> None:
         state = {"epoch": self._epoch, "seed": self._seed, "data": identity}

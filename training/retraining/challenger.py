@@ -17,7 +17,7 @@ from core.model.metrics import BundleMetrics
 from core.model.networks import EfficientAT
 from core.model.pooling import Pooling
 from core.model.saving import save_bundle
-from training import evaluate
+from training import evaluate, progress
 from training.datasets.audioset import label_tags
 from training.datasets.clips import Clip, multi_hot
 from training.datasets.corrections import Correction, clips_by_sound_id, correction_labels
@@ -190,6 +190,7 @@ def train_challenger(
     answers = targets_of_others(data, champion.own)
     others = [_of_others(copy, answers) for copy in data.others]
     start = None if from_scratch else champion.network.head
+    progress.report(0, 0, "Training the head")
     head = rounded_to_half(fit_head(Examples.joined([*parts, *others]), seed, start))
     validation = data.base.rows(1)
     logits = own_logits(head, data.clips[0].rows(validation), champion.bundle.pooling)
@@ -259,6 +260,7 @@ def _out_of_source(
     part_of = parts_by_source(sources, PARTS)
     logits = np.zeros(data.other_targets.shape, np.float32)
     for part in range(part_of.max() + 1):
+        progress.report(part, int(part_of.max()) + 1, "Choosing thresholds")
         kept, left_out = np.flatnonzero(part_of != part), np.flatnonzero(part_of == part)
         others = [_of_others(copy.rows(kept), answers[kept]) for copy in data.others]
         # a new head: that of the champion knows all sources

@@ -28,6 +28,7 @@ from core.model.front_end import network_frames, sounding_frames
 from core.model.logmel import LogMelSpec
 from core.model.networks import EfficientAT
 from core.model.windows import clip_pieces, scored_part, without_silence
+from training import progress
 from training.errors import DatasetError
 from training.fine_tuning.data import SCALER, Change, unchanged
 from training.fine_tuning.head import filled_up
@@ -133,6 +134,7 @@ def load_windows(
         digests = [audio.digest for audio in part]
         _keep(folder, digests, features)
         known |= dict(zip(digests, features, strict=True))
+        progress.report(start + len(part), len(missing), "Computing features")
         logger.info("features computed=%d of=%d", start + len(part), len(missing))
     return Windows.joined([known[audio.digest] for audio in sounds])
 

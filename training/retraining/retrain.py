@@ -10,6 +10,7 @@ from core.model import bundle as bundles
 from core.model.bundle import Bundle
 from core.storage.active_model import resolve_model
 from core.storage.workspace import Workspace
+from training import progress
 from training.datasets.corrections import CorrectionPolicy
 from training.retraining import measured
 from training.retraining.challenger import (
@@ -88,6 +89,7 @@ def retrain(workspace: Workspace, source: RetrainingSource, out: Path) -> Bundle
         return _retrain_body(active.model, champion, data, source, out)
     challenger = train_challenger(champion, data, source.seed)
     written = write_bundle(champion, challenger, data, out, source.seed, source.provenance)
+    progress.report(0, 0, "Comparing with the active model")
     write_comparison(out, _comparison(active.model, champion, challenger, data, written))
     return written
 

@@ -66,19 +66,38 @@ def test_corrections_are_in_the_first_version_that_learned_after_them(curation, 
 
 def test_versions_that_learned_are_those_whose_bundle_says_so(workspace, tmp_path):
     models = []
-    for name, corrections in (("plain", None), ("taught", {"sounds": 3, "decisions": 7})):
+    record = {
+        "decisions": 7,
+        "by_actor": {"ada": 5, "bob": 2},
+        "last_event": {"time": "2026-11-20T10:00:00.000000Z", "event_id": "0" * 32},
+    }
+    for name, corrections in (("plain", None), ("old", {"decisions": 7}), ("taught", record)):
         folder = tmp_path / name
         bundles.copy(bundles.load(), folder)
         description = json.loads((folder / "model.json").read_text())
-        description |= {"corrections": corrections} if corrections else {}
+        if name == "old":  # where bundles of earlier versions have it
+            description["corrections"] = corrections
+        elif corrections:
+            description["trained"]["corrections"] = corrections
         (folder / "model.json").write_text(json.dumps(description | {"name": name}))
         models.append(workspace.models.register(bundles.load(folder)))
-    for model in (*models, models[1]):
+    for model in (*models, models[2]):
         rollout = new_event(RolledOut(model=model, reason="better"), None, "ada")
         workspace.events.append([rollout])
-    (version,) = learned_versions(workspace)
-    assert version.model == models[1]
-    assert version.active_since == workspace.events.rollouts()[1].time
+    old, taught = learned_versions(workspace)
+    rolled_out = {event.payload.model: event.time for event in workspace.events.rollouts()[1:]}
+    assert old == LearnedVersion(models[1], rolled_out[models[1]])
+    last = datetime(2026, 11, 20, 10, tzinfo=UTC)
+    assert taught == LearnedVersion(models[2], last, {"ada": 5, "bob": 2})
+
+
+def test_decisions_are_those_that_the_bundle_names_and_newer_corrections_wait(curation, review_at):
+    for number, days in enumerate([-2, -1, 1, 3], start=1):
+        review_at(number, MORNING + timedelta(days=days), ["dog"])
+    versions = (LearnedVersion(V1, MORNING, {"ada": 7, "bob": 1}),)
+    work = your_work(curation.reviews, "ada", MORNING, versions)
+    assert (work.learned, work.waiting) == (((V1, 7),), 2)
+    assert your_work(curation.reviews, "eve", MORNING, versions).learned == ()
 
 
 def test_events_from_before_are_counted_when_the_tables_are_made(workspace, review_at):
