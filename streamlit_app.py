@@ -9,6 +9,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 
 from app.browser import BrowserIds
+from app.index_page import IndexPage
 from app.lifespan import lifespan
 from app.routes import ROUTES
 from app.upload_limits import UploadLimits
@@ -16,7 +17,7 @@ from app.upload_limits import UploadLimits
 app = st.App(
     Path(__file__).parent / "app" / "main.py",
     routes=ROUTES,
-    middleware=[Middleware(BrowserIds), Middleware(UploadLimits)],
+    middleware=[Middleware(BrowserIds), Middleware(IndexPage), Middleware(UploadLimits)],
     lifespan=lifespan,
 )
 

@@ -56,7 +56,7 @@ class BrowserIds:
         """Answer a request."""
         if scope["type"] in ("http", "websocket"):
             _note_address(scope)
-        if scope["type"] != "http" or not _asks_for_a_page(Headers(scope=scope)):
+        if scope["type"] != "http" or not asks_for_a_page(Headers(scope=scope)):
             await self.app(scope, receive, send)
             return
         browser = id_in(Headers(scope=scope)) or secrets.token_urlsafe(32)
@@ -69,7 +69,8 @@ class BrowserIds:
         await self.app(scope, receive, send_with_cookie)
 
 
-def _asks_for_a_page(headers: Headers) -> bool:
+def asks_for_a_page(headers: Headers) -> bool:
+    """Return True for a request that a browser shows the answer of as a page."""
     is_document = headers.get("sec-fetch-dest") == "document"
     return is_document or "text/html" in headers.get("accept", "")
 

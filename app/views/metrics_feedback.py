@@ -116,7 +116,7 @@ def _summary(
     ).accepted
     best_five = feedback.best_five(people, version)
     added = sum(each.verdicts.added for each in shown)
-    with st.container(horizontal=True):
+    with st.container(key="figures-feedback", horizontal=True):
         share_metric("Accepted", accepted, "suggestions", _ACCEPTED)
         share_metric("Precision@5", best_five, "sounds", _BEST_FIVE)
         st.metric(

@@ -41,7 +41,8 @@ def drift_section(model: ModelRef, bundle: Bundle) -> None:
         _row("Embeddings, against the training data", report.embeddings),
         _row("Scores, against earlier sounds", report.over_time),
     ]
-    st.dataframe(rows, hide_index=True)
+    with st.container(key="drift-table"):
+        st.dataframe(rows, hide_index=True)
     since = f" The newest sounds are those since {report.since}." if report.since else ""
     st.caption(
         f"{_MEANING['scores']} {_MEANING['embeddings']} Fewer than "
