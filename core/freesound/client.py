@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import requests
@@ -91,6 +92,14 @@ class FreesoundClient:
     sleep: Callable[[float], None] = time.sleep
     timeout_s: tuple[float, float] = TIMEOUT_S
     _session: requests.Session = field(default_factory=requests.Session, repr=False)
+    _server_ahead_s: float = field(default=0.0, repr=False)
+
+    def server_time(self) -> float:
+        """Return Freesound's time in seconds since the epoch, as its last answer told it.
+
+        This machine's own clock, which may be wrong by days, counts only before the first answer.
+        """
+        return time.time() + self._server_ahead_s
 
     def search(
         self,
@@ -267,7 +276,15 @@ class FreesoundClient:
             problem = connection_problem(error)
             logger.warning("freesound unreachable endpoint=%s problem=%s", endpoint.path, problem)
             raise Unreachable(f"Freesound cannot be reached: {problem}.") from error
+        self._note_time(response.headers.get("Date", ""))
         return body_or_error(response, endpoint.path)
+
+    def _note_time(self, date: str) -> None:
+        """Note how far Freesound's clock is ahead of this machine's."""
+        try:
+            self._server_ahead_s = parsedate_to_datetime(date).timestamp() - time.time()
+        except (ValueError, OverflowError):
+            logger.debug("freesound answer without a date")
 
     def _authorization(self, endpoint: Endpoint, token: SecretStr | None) -> str:
         if endpoint.credential == "key":

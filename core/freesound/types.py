@@ -91,6 +91,7 @@ class PendingSound(Record):
     id: Id
     name: str = ""
     tags: tuple[str, ...] = ()
+    description: str = ""
     created: str = ""
     processing_state: str = ""
 
@@ -126,6 +127,8 @@ class Description:
         bst_category: Second-level code of the Broad Sound Taxonomy.
         pack: Name of a pack, or empty.
         geotag: `latitude,longitude,zoom`, or empty.
+        is_explicit: It has explicit content. The API cannot set that, so it is not sent.
+        sources: Ids of the sounds that it was made from. The API cannot set them either.
     """
 
     name: str
@@ -135,9 +138,11 @@ class Description:
     bst_category: str
     pack: str = ""
     geotag: str = ""
+    is_explicit: bool = False
+    sources: tuple[int, ...] = ()
 
     def form(self) -> dict[str, str]:
-        """Return the form's fields; empty ones are left out."""
+        """Return the fields that the API takes; empty ones are left out."""
         fields = {
             "name": self.name,
             "tags": " ".join(self.tags),

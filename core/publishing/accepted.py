@@ -38,17 +38,15 @@ def events_of_accepted(
         StorageError: Something could not be written.
     """
     actor, sound_id = upload.uploader.actor, f"freesound:{upload.sound_id}"
-    if stored and stored.tags:
-        tags = tuple(stored.tags)
-    else:
-        tags = tuple(freesound_tags(" ".join(description.tags)))
+    sent = tuple(freesound_tags(" ".join(description.tags)))
+    tags = tuple(stored.tags) if stored and stored.tags else sent
     sound = _sound(upload, description, analysis, stored, tags, api)
     history = workspace.events.of_sound(sound_id)
     base = history[-1] if history else None
     analysis = published_as(analysis, sound_id, sound)
     predicted = save_analysis(workspace, analysis, actor, base)
     published = Published(
-        decisions=confirm(fold([predicted]), tags, actor).payload.decisions,
+        decisions=confirm(fold([predicted]), sent, actor).payload.decisions,
         basis=predicted.event_id,
         tags=tags,
     )
@@ -79,6 +77,7 @@ def _sound(
         tags=tags,
         category=category(description.bst_category).label,
         note=analysis.sound.note,
+        is_explicit=description.is_explicit,
         pack=description.pack,
         geotag=stored.geotag if stored else "",
     )

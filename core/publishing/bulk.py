@@ -2,8 +2,7 @@
 
 People upload it together with the audio on the website. The file is exactly what the website reads
 (its server's code): nine columns in a fixed order, UTF-8 without a byte-order mark, each row
-checked by itself. The website is stricter about tags than the API: a character that the API turns
-into a space is an error there.
+checked by itself. The rules are those of `form`.
 
 Formulas: a spreadsheet may run a cell that begins with `=`, `+`, `-` or `@`. The usual cure, an
 apostrophe in front, would become part of the name on Freesound, so cells are written exactly as
@@ -21,7 +20,9 @@ from io import StringIO
 
 from core.publishing.errors import BulkError
 from core.publishing.form import (
+    LICENSES,
     Problem,
+    UploadForm,
     check_category,
     check_description,
     check_file_name,
@@ -34,7 +35,6 @@ from core.publishing.form import (
 from core.publishing.geotag import parse_geotag
 from core.tags import clean
 
-MIN_PACK_LENGTH = 5
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -64,6 +64,21 @@ class BulkRow:
     pack_name: str = ""
     is_explicit: bool = False
 
+    def to_form(self, size: int) -> UploadForm:
+        """Return the row as the form of a single upload, for a file of so many bytes."""
+        return UploadForm(
+            file_name=self.audio_filename,
+            size=size,
+            tags=self.tags,
+            description=_unix_lines(self.description),
+            license=self.license,
+            bst_category=self.bst_category,
+            name=self.name.strip() or self.audio_filename,
+            pack=self.pack_name,
+            geotag=self.geotag,
+            is_explicit=self.is_explicit,
+        )
+
     def cells(self) -> tuple[str, ...]:
         """Return the row as Freesound reads it, in the order of `COLUMNS`, with clean tags.
 
@@ -90,15 +105,16 @@ def _no_rule(row: BulkRow) -> Iterator[str]:
 
 _RULES: dict[str, Callable[[BulkRow], Iterator[str]]] = {
     "audio_filename": lambda row: check_file_name(row.audio_filename),
-    "name": lambda row: check_name(row.name),
+    "name": lambda row: check_name(row.name, row.audio_filename),
     "tags": lambda row: check_tags(row.tags),
     "geotag": lambda row: check_geotag(row.geotag),
     "description": lambda row: check_description(row.description),
     "license": lambda row: check_license(row.license),
-    "pack_name": lambda row: check_pack(row.pack_name, MIN_PACK_LENGTH),
+    "pack_name": lambda row: check_pack(row.pack_name),
     "is_explicit": _no_rule,
     "bst_category": lambda row: check_category(row.bst_category),
 }
+_LICENSES = {name.lower(): name for name in LICENSES}
 COLUMNS = tuple(_RULES)
 """The header, in the order that the website insists on."""
 
@@ -200,7 +216,7 @@ def _row(cells: list[str], number: int) -> BulkRow:
         audio_filename=values["audio_filename"],
         tags=tuple(values["tags"].split()),
         description=values["description"],
-        license=values["license"],
+        license=_LICENSES.get(values["license"].lower(), values["license"]),
         bst_category=values["bst_category"],
         name=values["name"],
         geotag=values["geotag"],

@@ -1,9 +1,10 @@
 """The form that goes to Freesound with a sound, and its rules.
 
-Every rule that Freesound's API has for an upload is checked before anything is sent (its server's
-own code was read), and a few more where it would store something else than the person saw, or fail
-half way: control characters, paths in file names, tags or packs too long. The bulk description uses
-the same rules.
+Every rule that Freesound has for an upload is checked before anything is sent (its server's own
+code was read), and a few more where it would store something else than the person saw, or fail half
+way: control characters, paths in file names, tags or packs too long. Its API is laxer than its own
+form and its bulk file, which ask for longer names, say. There is one set of rules, the strictest:
+what is accepted here can be sent by either way, and edited on Freesound later.
 """
 
 import html
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from core.freesound.types import Description
+from core.freesound.vocabulary import SITE
 from core.publishing.category import CATEGORIES
 from core.publishing.errors import FormError, GeotagError
 from core.publishing.geotag import parse_geotag
@@ -23,14 +25,23 @@ ACCEPTED_FILES = (
     f"Freesound takes files that end in {', '.join(EXTENSIONS[:-1])} or {EXTENSIONS[-1]}"
 )
 MAX_FILE_NAME_LENGTH = 100
-MAX_NAME_LENGTH = 512
-MAX_PACK_LENGTH = 255
+MIN_NAME_LENGTH, MAX_NAME_LENGTH = 5, 512
+MIN_PACK_LENGTH, MAX_PACK_LENGTH = 5, 255
+MAX_CAPITALS = 0.6
+"""Share of the characters of a description that may be capitals or exclamation marks."""
+MIN_LENGTH_OF_SHOUTING = 5
+"""Characters of a description from which on they are counted."""
+MAX_SOURCES = 100
 MAX_DESCRIPTION_LENGTH = 100_000
 """Ours: Freesound states no limit, but its framework refuses a form of megabytes."""
 MAX_REQUEST_BYTES = 1 << 30
 MAX_FILE_BYTES = MAX_REQUEST_BYTES - (1 << 20)
 """The site takes 1 GiB a request; a mebibyte is left for the rest of the form."""
 _MAX_QUOTE_LENGTH = 60
+_FIRST_PICTOGRAPH, _FIRST_EMOJI = 0x2300, 0x1F000
+_SOURCE = re.compile(
+    r"(?:https?://(?:www\.)?freesound\.org/(?:s|people/[^/\s]+/sounds)/)?(?P<id>[1-9][0-9]{0,17})/?"
+)
 
 
 @dataclass(frozen=True)
@@ -101,6 +112,8 @@ class UploadForm:
         name: May be empty: Freesound then shows the file name.
         pack: May be empty.
         geotag: May be empty.
+        is_explicit: The sound has explicit content. The API cannot set that: see `Description`.
+        sources: Ids or addresses of the Freesound sounds that it was made from; may be empty.
     """
 
     file_name: str
@@ -112,6 +125,8 @@ class UploadForm:
     name: str = ""
     pack: str = ""
     geotag: str = ""
+    is_explicit: bool = False
+    sources: str = ""
 
     def to_description(self) -> Description:
         """Return the checked form as it is sent: cleaned.
@@ -129,6 +144,8 @@ class UploadForm:
             bst_category=self.bst_category,
             pack=self.pack.strip(),
             geotag=parse_geotag(self.geotag).text if self.geotag.strip() else "",
+            is_explicit=self.is_explicit,
+            sources=parse_sources(self.sources),
         )
 
 
@@ -152,6 +169,11 @@ def check_file_name(file_name: str) -> Iterator[str]:
             "The file name has characters that Freesound would change. Please rename the file, "
             "with letters, digits, spaces and hyphens."
         )
+    if any(is_emoji(character) for character in file_name):
+        yield (
+            "The file name has an emoji in it, and Freesound drops such files without a word. "
+            "Please rename the file."
+        )
 
 
 def check_size(size: int) -> Iterator[str]:
@@ -163,10 +185,19 @@ def check_size(size: int) -> Iterator[str]:
         yield f"The file has {size / 1e6:,.0f} MB; Freesound takes files below {limit:,.0f} MB."
 
 
-def check_name(name: str) -> Iterator[str]:
-    """Yield what is wrong with a sound's name, which may be empty, as sentences."""
+def check_name(name: str, file_name: str = "") -> Iterator[str]:
+    """Yield what is wrong with a sound's name as sentences.
+
+    Args:
+        name: May be empty: Freesound then shows the name of the file.
+        file_name: That name.
+    """
     if name:
         yield from check_text(name, "The name", MAX_NAME_LENGTH)
+    length = len((name or file_name).strip())
+    if 0 < length < MIN_NAME_LENGTH:
+        subject = "The name" if name else "The file name, which is the sound's name, too,"
+        yield f"{subject} has {_characters(length)}; Freesound requires at least {MIN_NAME_LENGTH}."
 
 
 def check_tags(typed: Iterable[str]) -> Iterator[str]:
@@ -196,10 +227,21 @@ def check_tags(typed: Iterable[str]) -> Iterator[str]:
 
 def check_description(text: str) -> Iterator[str]:
     """Yield what is wrong with a description, as sentences."""
-    if text.strip():
-        yield from check_text(text, "The description", MAX_DESCRIPTION_LENGTH, multiline=True)
-    else:
+    if not text.strip():
         yield "Please describe the sound: its source, and where and how it was recorded or made."
+        return
+    yield from check_text(text, "The description", MAX_DESCRIPTION_LENGTH, multiline=True)
+    if is_shouting(text.strip()):
+        yield (
+            f"More than {MAX_CAPITALS:.0%} of the description are capitals or exclamation marks, "
+            "which Freesound does not accept. Please use small letters."
+        )
+
+
+def is_shouting(text: str) -> bool:
+    """Return True for a text that Freesound refuses because of its capitals."""
+    loud = sum(character != character.lower() or character == "!" for character in text)
+    return len(text) >= MIN_LENGTH_OF_SHOUTING and loud > MAX_CAPITALS * len(text)
 
 
 def check_license(name: str) -> Iterator[str]:
@@ -215,21 +257,16 @@ def check_category(code: str) -> Iterator[str]:
         yield "Please choose a category."
 
 
-def check_pack(name: str, min_length: int = 1) -> Iterator[str]:
-    """Yield what is wrong with a pack's name, which may be empty, as sentences.
-
-    Args:
-        name: As typed.
-        min_length: Fewest characters of a name that is not empty: a bulk description needs more.
-    """
+def check_pack(name: str) -> Iterator[str]:
+    """Yield what is wrong with a pack's name, which may be empty, as sentences."""
     if not name:
         return
     yield from check_text(name, "The pack's name", MAX_PACK_LENGTH)
     length = len(name.strip())
-    if 0 < length < min_length:
+    if 0 < length < MIN_PACK_LENGTH:
         yield (
-            f"The pack's name has {length} characters; "
-            f"a bulk description needs at least {min_length}, or none."
+            f"The pack's name has {_characters(length)}; Freesound requires at least "
+            f"{MIN_PACK_LENGTH}, or no pack."
         )
 
 
@@ -240,6 +277,39 @@ def check_geotag(text: str) -> Iterator[str]:
             parse_geotag(text)
         except GeotagError as error:
             yield str(error)
+
+
+def check_sources(text: str) -> Iterator[str]:
+    """Yield what is wrong with a list of sources, which may be empty, as sentences."""
+    try:
+        parse_sources(text)
+    except FormError as error:
+        yield str(error)
+
+
+def parse_sources(text: str) -> tuple[int, ...]:
+    """Return the ids of the sounds that a sound was made from, each once.
+
+    Args:
+        text: Ids, or addresses of sounds on Freesound, with commas or spaces between them.
+
+    Raises:
+        FormError: Something in it is neither.
+    """
+    ids: dict[int, None] = {}
+    for word in re.split(r"[\s,;]+", text.strip()):
+        if not word:
+            continue
+        match = _SOURCE.fullmatch(word)
+        if match is None:
+            raise FormError(
+                f"“{quoted(word)}” is no sound on Freesound. Please give ids or addresses, such as "
+                f"1234 or {SITE}/s/1234/."
+            )
+        ids[int(match["id"])] = None
+    if len(ids) > MAX_SOURCES:
+        raise FormError(f"At most {MAX_SOURCES} sources can be named, and these are {len(ids)}.")
+    return tuple(ids)
 
 
 def check_text(
@@ -297,6 +367,12 @@ def with_note(description: str, note: str) -> str:
     return text if not note or text.endswith(note) else f"{text}\n\n{note}".lstrip()
 
 
+def sources_note(sources: Iterable[int]) -> str:
+    """Return the line of the description that names the sounds that a sound was made from."""
+    addresses = [f"{SITE}/s/{source}/" for source in sources]
+    return f"Made from sounds on Freesound: {', '.join(addresses)}" if addresses else ""
+
+
 def quoted(text: str, max_length: int = _MAX_QUOTE_LENGTH) -> str:
     """Return somebody's text as it may stand inside a sentence of ours: printable and short."""
     printable = "".join(character if character.isprintable() else " " for character in text)
@@ -310,13 +386,14 @@ def _check_audio_file(form: UploadForm) -> Iterator[str]:
 
 _RULES: tuple[tuple[str, Callable[[UploadForm], Iterator[str]]], ...] = (
     ("audiofile", _check_audio_file),
-    ("name", lambda form: check_name(form.name)),
+    ("name", lambda form: check_name(form.name, form.file_name)),
     ("tags", lambda form: check_tags(form.tags)),
     ("description", lambda form: check_description(form.description)),
     ("license", lambda form: check_license(form.license)),
     ("bst_category", lambda form: check_category(form.bst_category)),
     ("pack", lambda form: check_pack(form.pack)),
     ("geotag", lambda form: check_geotag(form.geotag)),
+    ("sources", lambda form: check_sources(form.sources)),
 )
 
 
@@ -329,6 +406,18 @@ def _would_be_renamed(file_name: str) -> bool:
     has_entity = html.unescape(file_name) != file_name
     has_margin = file_name != file_name.strip()
     return has_path or has_entity or has_margin or not file_name.isprintable()
+
+
+def is_emoji(character: str) -> bool:
+    """Return True for a pictograph, or what colours or joins one; not for signs such as ° or ©."""
+    if character in "\ufe0f\u20e3":
+        return True
+    kind, is_sign = unicodedata.category(character), ord(character) >= _FIRST_PICTOGRAPH
+    return is_sign and (kind == "So" or (kind == "Sk" and ord(character) >= _FIRST_EMOJI))
+
+
+def _characters(count: int) -> str:
+    return "1 character" if count == 1 else f"{count} characters"
 
 
 def _is_visible(character: str) -> bool:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from core.publishing.errors import GeotagError
 
-MIN_ZOOM, MAX_ZOOM, DEFAULT_ZOOM = 11, 22, 14
-"""Freesound asks for 11 at least, so that a place is meant and not a country; maps end at 22."""
+MIN_ZOOM, MAX_ZOOM, DEFAULT_ZOOM = 11, 19, 14
+"""Freesound asks for 11 at least, so that a place is meant and not a country; its maps end at 19,
+and so do its form and its bulk file."""
 
 _NUMBER = r"[-+]?[0-9]{1,3}(?:\.[0-9]{1,30})?"
 _SEPARATOR = r"(?:\s*[,;]\s*|\s+)"
@@ -55,6 +56,11 @@ def parse_geotag(text: str) -> Geotag:
         )
     if abs(longitude) > 180:
         raise GeotagError(f"The longitude {match['longitude']} is not between -180 and 180.")
+    if "0" in (_degrees(latitude), _degrees(longitude)):
+        raise GeotagError(
+            "Freesound takes a latitude or longitude of exactly 0 for a missing one. Please give "
+            "one beside it, such as 0.00001."
+        )
     if not MIN_ZOOM <= zoom <= MAX_ZOOM:
         raise GeotagError(
             f"The zoom {zoom} is not between {MIN_ZOOM} (a town) and {MAX_ZOOM} (a house)."
@@ -73,4 +79,6 @@ def _signed(number: str, letter: str | None, negative_letter: str) -> float:
 
 
 def _degrees(value: float) -> str:
-    return f"{value:.6f}".rstrip("0").rstrip(".")
+    """Return degrees as they are sent."""
+    text = f"{value:.6f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text

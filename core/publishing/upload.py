@@ -32,7 +32,7 @@ from core.pipeline.analysis import Analysis
 from core.publishing.accepted import events_of_accepted
 from core.publishing.errors import AlreadyBeingPublished
 from core.publishing.form import UploadForm
-from core.publishing.lookup import UploadLookup
+from core.publishing.lookup import Match, UploadLookup, how_to_complete, left_to_do, refusal
 from core.publishing.server_messages import explain
 from core.publishing.upload_log import Intent, Upload, UploadLog
 from core.storage.workspace import Workspace
@@ -51,7 +51,16 @@ MAX_LOOKUPS = 20
 """Public sounds of a person that are asked for one by one: requests are counted."""
 _DUPLICATE = "already part of freesound"
 _MAX_SLUG_LENGTH = 60
+_COMPLETED_ELSEWHERE = (
+    "Sound {} was completed on Freesound, otherwise than it was sent from here, so nothing of it "
+    "is recorded here."
+)
+_GONE = "Sound {} is not on Freesound any more. The file can be published again."
 
+_ANSWER_LOST = (
+    " Its answer was lost, but everything that was sent is there. If the sound still waits to be "
+    "processed in an hour, please look for it on Freesound."
+)
 _NOT_LISTED = (
     "The sound was sent, but no clear answer came, and Freesound does not list it yet. "
     "Nothing will be sent twice: look again in a minute or two."
@@ -181,17 +190,29 @@ class Publisher:
         return UploadStates(pending, sounds)
 
     def _earlier(self, person: Person, md5: str, with_token: WithToken) -> Upload | None:
-        """Return an earlier upload of the same bytes, if it was published."""
-        for upload in self._log.uploads_of(person.user_id, md5):
-            resolved = self._resolve(upload, with_token) if upload.is_open else upload
-            if resolved.state == "published":
-                return resolved
-            if resolved.is_open:
+        """Return an earlier upload of the same bytes, if Freesound has the sound, whole or not."""
+        for earlier in self._log.uploads_of(person.user_id, md5):
+            upload = self._resolve(earlier, with_token) if earlier.is_open else earlier
+            if upload.state == "published":
+                upload = self._check_published(upload, with_token)
+            if upload.state in ("published", "incomplete"):
+                return upload
+            if upload.is_open:
                 raise AlreadyBeingPublished(
-                    "An earlier attempt to publish this sound has no outcome yet: "
-                    f"{resolved.message}"
+                    f"An earlier attempt to publish this sound has no outcome yet: {upload.message}"
                 )
         return None
+
+    def _check_published(self, upload: Upload, with_token: WithToken) -> Upload:
+        """Return an upload that was published, with its state now: the sound may be gone."""
+        pending = with_token(self._client.pending_uploads)
+        stored = self._lookup.stored(upload.sound_id, pending) if upload.sound_id else None
+        if stored is None:
+            return self._log.close(upload, "not there", _GONE.format(upload.sound_id))
+        if not stored.is_empty():
+            return upload
+        differences = stored.differences(self._log.intent(upload).description, upload.title)
+        return self._mark_incomplete(upload, stored.sound_id, differences)
 
     def _begin(
         self,
@@ -206,6 +227,7 @@ class Publisher:
         intent = Intent(
             before=tuple(sound.id for sound in pending.sounds),
             description=form.to_description(),
+            since=self._client.server_time(),
         )
         file_name = _unique_name(form.file_name, upload_id)
         upload = self._log.begin(upload_id, person, file_name, md5, intent, analysis)
@@ -276,10 +298,12 @@ class Publisher:
         if upload.state == "sending" and self._may_be_sending(upload, intent):
             return upload
         pending = with_token(self._client.pending_uploads)
-        match = self._lookup.find(upload, intent, pending)
-        if match.sound_id is not None:
-            return self._accept(upload, match.sound_id)
-        if reason := match.refusal(upload, pending, is_duplicate=is_duplicate):
+        if upload.state == "incomplete" and upload.sound_id:
+            return self._resolve_incomplete(upload, upload.sound_id, intent, pending)
+        match = self._lookup.find(upload, intent, pending, any_name=is_duplicate)
+        if match is not None:
+            return self._resolve_match(upload, match, is_duplicate=is_duplicate)
+        if reason := refusal(upload, pending, is_duplicate=is_duplicate):
             return self._close_refused(upload, reason)
         if self._log.age_s(upload) < LISTING_DELAY_S:
             touch = upload.state != "uncertain"
@@ -288,6 +312,39 @@ class Publisher:
         message = "It did not arrive at Freesound. It can safely be published again."
         return self._log.close(upload, "not there", message)
 
+    def _resolve_match(self, upload: Upload, match: Match, *, is_duplicate: bool) -> Upload:
+        """Record an upload of whose bytes Freesound has a sound.
+
+        It is this upload's only if it is younger and carries what was sent. A refused duplicate
+        never is: Freesound has said itself that the sound was there before.
+        """
+        if is_duplicate or not match.is_own:
+            return self._close_refused(upload, match.reason(upload))
+        if match.is_whole:
+            return self._accept(upload, match.sound_id, _ANSWER_LOST)
+        return self._mark_incomplete(upload, match.sound_id, match.differences)
+
+    def _resolve_incomplete(
+        self, upload: Upload, sound_id: int, intent: Intent, pending: PendingUploads
+    ) -> Upload:
+        """Record what its uploader has made of an incomplete sound since."""
+        stored = self._lookup.stored(sound_id, pending)
+        if stored is None:
+            return self._log.close(upload, "not there", _GONE.format(sound_id))
+        differences = stored.differences(intent.description, upload.title)
+        if not differences:
+            return self._accept(upload, sound_id)
+        if not stored.is_part_of(intent.description, upload.title):
+            return self._close_refused(upload, _COMPLETED_ELSEWHERE.format(sound_id))
+        return self._mark_incomplete(upload, sound_id, differences)
+
+    def _mark_incomplete(
+        self, upload: Upload, sound_id: int, differences: tuple[str, ...]
+    ) -> Upload:
+        logger.warning("publish incomplete upload=%s sound=%d", upload.upload_id, sound_id)
+        message = f"Not published. {how_to_complete(upload, sound_id, differences)}"
+        return self._log.mark(upload, "incomplete", message, sound_id=sound_id)
+
     def _may_be_sending(self, upload: Upload, intent: Intent) -> bool:
         return self._log.age_s(upload) < SENDING_TIMEOUT_S and intent.is_process_alive()
 
@@ -295,7 +352,7 @@ class Publisher:
         logger.warning("publish refused upload=%s actor=%s", upload.upload_id, upload.user_id)
         return self._log.close(upload, "refused", message)
 
-    def _accept(self, upload: Upload, sound_id: int) -> Upload:
+    def _accept(self, upload: Upload, sound_id: int, note: str = "") -> Upload:
         """Write the events of a sound that Freesound has: once, whatever interrupts this."""
         message = "Freesound has taken the sound."
         upload = self._log.mark(upload, "accepted", message, sound_id=sound_id)
@@ -313,7 +370,8 @@ class Publisher:
             self._log.keep_events(upload, events)
         self._workspace.events.append(events)
         logger.info("publish sound=%s actor=%s", sound_id, upload.user_id)
-        message = f"Published as sound {sound_id}. Freesound processes and moderates it now."
+        message = f"Published as sound {sound_id}. Freesound processes and moderates it now.{note}"
+        message += left_to_do(upload, intent.description, sound_id)
         return self._log.close(upload, "published", message)
 
     def _stored(self, sound_id: int) -> FreesoundSound | None:

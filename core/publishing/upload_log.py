@@ -28,9 +28,12 @@ from core.publishing.errors import AlreadyBeingPublished, UploadLogError
 from core.sqlite import open_database
 from core.storage.sidecars import decode_arrays
 
-State = Literal["sending", "uncertain", "accepted", "published", "refused", "not there"]
-OPEN_STATES: tuple[State, ...] = ("sending", "uncertain", "accepted")
-"""States in which the truth has to be looked up, or kept, before anything else."""
+State = Literal[
+    "sending", "uncertain", "accepted", "incomplete", "published", "refused", "not there"
+]
+OPEN_STATES: tuple[State, ...] = ("sending", "uncertain", "accepted", "incomplete")
+"""States in which the truth has to be looked up, or kept, before anything else. Of an *incomplete*
+one Freesound has a sound, without all that was sent; its uploader has to remove or complete it."""
 
 _ANALYSIS_FILE = "analysis"
 _PROCESS = uuid.uuid4().hex
@@ -110,12 +113,15 @@ class Intent:
         description: The form as it is sent.
         process: (process id, random id) of the process that sends.
         events: Events of the accepted sound, once they are made; empty before.
+        since: Freesound's time just before the upload, in seconds since the epoch; 0 in the records
+            of earlier versions.
     """
 
     before: tuple[int, ...]
     description: Description
     process: tuple[int, str] = field(default_factory=lambda: (os.getpid(), _PROCESS))
     events: tuple[Event, ...] = ()
+    since: float = 0.0
 
     def is_process_alive(self) -> bool:
         """Return True if the process that began to send may still be sending.
@@ -224,6 +230,12 @@ class UploadLog:
             query = query.where(_uploads.c.md5 == md5)
         with self._database.reading() as connection:
             rows = connection.execute(query.order_by(_uploads.c.began.desc()))
+            return [_upload(row) for row in rows]
+
+    def all(self) -> list[Upload]:
+        """Return everybody's uploads, oldest first."""
+        with self._database.reading() as connection:
+            rows = connection.execute(sql.select(_uploads).order_by(_uploads.c.began))
             return [_upload(row) for row in rows]
 
     def age_s(self, upload: Upload) -> float:
@@ -335,6 +347,7 @@ def _intent_to_json(intent: Intent) -> str:
             "before": intent.before,
             "form": asdict(intent.description),
             "process": intent.process,
+            "since": intent.since,
         }
     )
 
@@ -348,6 +361,7 @@ def _intent_from_json(text: str, upload: Upload) -> Intent:
             description=_DESCRIPTION.validate_python(body["form"]),
             process=(int(pid), str(process)),
             events=tuple(map(event_from_fields, body.get("events", ()))),
+            since=float(body.get("since", 0)),
         )
     except (KeyError, ValueError, TypeError, EarmarkError, ValidationError) as error:
         raise UploadLogError(

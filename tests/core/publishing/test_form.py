@@ -22,6 +22,7 @@ from core.publishing.form import (
     UploadForm,
     check,
     machine_note,
+    parse_sources,
     with_note,
 )
 from core.publishing.geotag import Geotag, parse_geotag
@@ -37,7 +38,7 @@ FORM = UploadForm(
     "Rain on a roof.",
     "Attribution",
     "fx-n",
-    name="Rain",
+    name="Rain on roof",
     pack="Weather",
     geotag="52.5,13.4,14",
 )
@@ -107,7 +108,7 @@ def test_a_whole_form_goes_out_as_it_was_shown(freesound):
     assert check(FORM) == []
     sound = freesound.upload(FORM.file_name, FORM.to_description())
     assert (sound.name, sound.tags, sound.description) == (
-        "Rain",
+        "Rain on roof",
         ["field-recording", "rain", "roof"],
         "Rain on a roof.",
     )
@@ -221,7 +222,7 @@ def test_what_freesound_would_change_or_take_by_mistake_is_refused_by_us(field, 
         {"pack": ""},
         {"geotag": ""},
         {"geotag": "-90 -180"},
-        {"geotag": "33.86 S; 151.21 E; 22"},
+        {"geotag": "33.86 S; 151.21 E; 19"},
         {"description": "Two\n\nparagraphs\tand a <script>."},
         {"description": "x" * 99_999},
         {"size": MAX_FILE_BYTES},
@@ -341,12 +342,44 @@ def test_a_place_that_may_mean_something_else_is_asked_for_again(typed):
         parse_geotag(typed)
 
 
-@given(st.floats(-90, 90), st.floats(-180, 180), st.integers(11, 22))
+AWAY_FROM_ZERO = st.one_of(st.floats(1e-5, 1), st.floats(-1, -1e-5))
+
+
+@given(AWAY_FROM_ZERO.map((90.0).__mul__), AWAY_FROM_ZERO.map((180.0).__mul__), st.integers(11, 19))
 def test_a_place_written_for_freesound_is_read_again_to_ten_centimetres(latitude, longitude, zoom):
     again = parse_geotag(Geotag(latitude, longitude, zoom).text)
     assert again.latitude == pytest.approx(latitude, abs=1e-6)
     assert again.longitude == pytest.approx(longitude, abs=1e-6)
     assert again.zoom == zoom
+
+
+@pytest.mark.parametrize(
+    ("typed", "ids"),
+    [
+        ("", ()),
+        ("1234", (1234,)),
+        ("1234, 5678 1234", (1234, 5678)),
+        ("https://freesound.org/s/12/\nhttps://freesound.org/people/ada/sounds/34/", (12, 34)),
+    ],
+)
+def test_sources_are_ids_or_addresses(typed, ids):
+    assert parse_sources(typed) == ids
+    assert check(replace(FORM, sources=typed)) == []
+
+
+@pytest.mark.parametrize(
+    "typed", ["a tune", "0", "-1", "12.5", "https://example.org/s/12/", "9" * 19, "1 " * 3 + "x"]
+)
+def test_what_is_no_source_is_said_in_a_sentence(typed):
+    (problem,) = check(replace(FORM, sources=typed))
+    assert problem.field == "sources"
+    assert problem.sentence.endswith(".")
+
+
+def test_what_the_api_cannot_set_is_not_sent():
+    description = replace(FORM, is_explicit=True, sources="1234").to_description()
+    assert (description.is_explicit, description.sources) == (True, (1234,))
+    assert not {"is_explicit", "sources"} & set(description.form())
 
 
 def test_the_licenses_are_freesounds_and_each_is_explained():

@@ -364,7 +364,7 @@ def test_what_bob_published_is_not_alices(publisher, alice, freesound_server, ap
 
 def test_the_states_of_ones_uploads(publisher, alice, freesound_server):
     failed, processed, public, rejected = (
-        publish(publisher, alice, noise_wav(), name=name).sound_id for name in "abcd"
+        publish(publisher, alice, noise_wav(), name=f"sound {name}").sound_id for name in "abcd"
     )
     server = freesound_server.state
     server.process(processed)
@@ -403,7 +403,12 @@ def old_alice(freesound_server, app):
 def uploaded_by_version_0_1(server, name="Rain on a roof"):
     """Add the sound that the open upload became."""
     return server.state.add_sound(
-        "alice", audio=b"anything", public=False, name=name, tags=["rain", "roof", "weather"]
+        "alice",
+        audio=b"anything",
+        public=False,
+        name=name,
+        tags=["rain", "roof", "weather"],
+        description="Rain.",
     )
 
 

@@ -4,6 +4,7 @@ In tests: `with FreesoundServer() as server:`. By itself: `python -m tests.serve
 Built on the standard library, so that a connection can be dropped, cut short or slowed down.
 """
 
+from tests.servers.freesound.bulk import BadBulkFile, check_bulk_file
 from tests.servers.freesound.log import Logged
 from tests.servers.freesound.oauth import redirect_allowed
 from tests.servers.freesound.rules import CATEGORIES, LICENSES, UPLOAD_LICENSES, clean_tags
@@ -14,6 +15,7 @@ __all__ = [
     "CATEGORIES",
     "LICENSES",
     "UPLOAD_LICENSES",
+    "BadBulkFile",
     "Client",
     "FreesoundServer",
     "Logged",
@@ -21,6 +23,7 @@ __all__ = [
     "State",
     "Token",
     "User",
+    "check_bulk_file",
     "clean_tags",
     "redirect_allowed",
 ]

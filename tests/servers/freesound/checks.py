@@ -208,6 +208,11 @@ def check_file(files: Files, fields: Fields) -> str | None:
         return "The submitted file is empty."
     if len(name) > MAX_FILE_NAME_LENGTH:
         return f"Ensure this filename has at most 100 characters (it has {len(name)})."
-    if "." not in name or name.rsplit(".", 1)[-1].lower() not in EXTENSIONS:
+    if not has_audio_extension(name):
         return "Uploaded file format not supported or not an audio file."
     return None
+
+
+def has_audio_extension(file_name: str) -> bool:
+    """Tell if a file's name ends as those of the formats that the site takes."""
+    return "." in file_name and file_name.rsplit(".", 1)[-1].lower() in EXTENSIONS

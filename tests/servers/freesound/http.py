@@ -28,6 +28,9 @@ class Double(Protocol):
     def receive(self, request: Request) -> Exchange:
         """Work on a request."""
 
+    def now(self) -> float:
+        """Return the site's time in seconds."""
+
 
 class FreesoundListener(Listener):
     """The listener of a double."""
@@ -42,6 +45,12 @@ class Handler(Connection):
 
     server_version = "nginx"
     server: FreesoundListener
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """Return a time for a header; the site's own for `Date`."""
+        return super().date_time_string(
+            self.server.double.now() if timestamp is None else timestamp
+        )
 
     def serve(self) -> None:
         """Read a request, have it worked on, and write the reply or the fault."""

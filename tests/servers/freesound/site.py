@@ -6,6 +6,8 @@ from typing import Literal
 
 from tests.servers.freesound.state import State
 
+UploadStep = Literal["row", "pack", "geotag", "description", "tags", "ticket"]
+"""What the site writes of an upload, in this order; processing comes after it."""
 SITE = "https://freesound.org"
 """Stands in `next`, `url`, `download`, ... whatever host was asked, as on the site."""
 
@@ -30,6 +32,7 @@ class Site:
         self.force_429: Literal["minute", "day"] | None = None
         self.media_host = ""  # host in preview and image addresses; blank: this server's own
         self.auto_process = False  # described sounds are processed at once
+        self.stop_upload_after: UploadStep | None = None  # the next upload breaks off after it
 
     @property
     def url(self) -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from tests.servers.freesound.checks import (
     check_description,
@@ -20,7 +20,7 @@ from tests.servers.freesound.messages import (
     server_error_page,
 )
 from tests.servers.freesound.rules import clean_tags
-from tests.servers.freesound.site import Site
+from tests.servers.freesound.site import Site, UploadStep
 from tests.servers.freesound.state import Sound, User
 
 DESCRIPTION_FIELDS = {"name", "license", "tags", "geotag", "pack", "description"}
@@ -100,38 +100,76 @@ def _apply_edit(site: Site, sound: Sound, fields: dict[str, object]) -> None:
 def _create(
     site: Site, user: User, filename: str, fields: Mapping[str, str], message: str
 ) -> Reply:
-    """Make a sound of a pending file, and leave it half made where the site breaks."""
+    """Make a sound of a pending file step by step, and leave it half made where the site breaks."""
     content = user.pending_files.pop(filename)
     md5 = hashlib.md5(content).hexdigest()
     if any(sound.md5 == md5 for sound in site.state.sounds.values()):
         raise ErrorReply(detail(400, DUPLICATE))
-    tags, pack = clean_tags(fields["tags"]), fields.get("pack") or None
-    overlong_tag = any(len(tag) > MAX_STORED_TAG_LENGTH for tag in tags)
-    broken = overlong_tag or len(pack or "") > MAX_STORED_PACK_LENGTH
     extension = filename.rsplit(".", 1)[-1].lower()
     sound = site.state.add_sound(
         user.username,
         audio=content,
         public=False,
         name=fields.get("name") or filename,
-        tags=[] if broken else tags,
-        description=fields["description"],
+        tags=[],
         license=fields["license"],
-        category_code=fields.get("bst_category") or None,
-        category_is_user_provided=bool(fields.get("bst_category")),
-        pack=None if broken else pack,
-        geotag=_stored_geotag(fields.get("geotag")),
         type="aiff" if extension == "aif" else extension,
         filename=filename,
-        half_made=broken,
+        half_made=True,
     )
-    if broken:
-        raise ErrorReply(detail(500, "Unexpected error"))
+    stop, site.stop_upload_after = site.stop_upload_after, None
+    _stop_if(stop == "row")
+    for step, write in STEPS.items():
+        write(site, sound, fields)
+        _stop_if(stop == step)
+    sound.half_made = False
     if user.whitelisted:
         site.state.moderate(sound.id)
+    _stop_if(stop == "ticket")
     if site.auto_process:
         site.state.process(sound.id)
     return as_json({"detail": message, "id": sound.id}, 201)
+
+
+def _stop_if(stops: bool) -> None:
+    """Break off as the site does in the middle of an upload: the row stays as it is."""
+    if stops:
+        raise ErrorReply(detail(500, "Unexpected error"))
+
+
+def _write_pack(site: Site, sound: Sound, fields: Mapping[str, str]) -> None:
+    """Put a sound into its pack, a new one if need be."""
+    pack = fields.get("pack") or None
+    _stop_if(len(pack or "") > MAX_STORED_PACK_LENGTH)
+    sound.pack = pack
+    if pack:
+        site.state.pack_id(sound.username, pack)
+
+
+def _write_geotag(site: Site, sound: Sound, fields: Mapping[str, str]) -> None:
+    sound.geotag = _stored_geotag(fields.get("geotag"))
+
+
+def _write_description(site: Site, sound: Sound, fields: Mapping[str, str]) -> None:
+    """Write the description, and the category that comes with it."""
+    sound.description = fields["description"]
+    sound.category_code = fields.get("bst_category") or None
+    sound.category_is_user_provided = bool(sound.category_code)
+
+
+def _write_tags(site: Site, sound: Sound, fields: Mapping[str, str]) -> None:
+    tags = clean_tags(fields["tags"])
+    _stop_if(any(len(tag) > MAX_STORED_TAG_LENGTH for tag in tags))
+    sound.tags = tags
+
+
+STEPS: dict[UploadStep, Callable[[Site, Sound, Mapping[str, str]], None]] = {
+    "pack": _write_pack,
+    "geotag": _write_geotag,
+    "description": _write_description,
+    "tags": _write_tags,
+}
+"""What is written between the row and the moderation ticket, in the site's order."""
 
 
 def _stored_geotag(geotag: object) -> str | None:
