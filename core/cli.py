@@ -294,6 +294,19 @@ def rebuild() -> None:
     click.echo(f"The tables of {count} sounds were rebuilt.", err=True)
 
 
+@main.command("repair-uploads")
+@click.option("--dry-run", is_flag=True, help="Only say what is wrong.")
+def repair_uploads(dry_run: bool) -> None:
+    """Correct what was recorded of uploads that never became the sound they are said to be.
+
+    Nothing is deleted: each correction is an event of its own.
+    """
+    from core.publishing.repair import repair
+
+    for line in repair(_open_workspace(), read_settings(), dry_run=dry_run):
+        click.echo(line)
+
+
 @main.command()
 @click.argument("sound_id")
 @click.option("--limit", default=10, show_default=True, type=click.IntRange(1, 100))

@@ -32,6 +32,8 @@ def event_text(event: SoundEvent) -> str:
         case ImportedEvent(payload=imported):
             tags = [plain(tag) for tag in imported.tags]
             return f"imported from {plain(imported.file or 'a file')}: {', '.join(tags)}"
+        case UndoneEvent(payload=undone) if undone.mistake:
+            return f"{actor} corrected a mistake: {plain(undone.mistake)}"
         case UndoneEvent():
             return f"{actor} undid a change"
     return f"withdrawn: {plain(event.payload.reason)}"

@@ -146,16 +146,23 @@ def effective_events(log: Sequence[SoundEvent]) -> list[SoundEvent]:
     Args:
         log: All events of a sound, oldest first.
     """
-    undone: set[str] = set()
+    undone: dict[str, bool] = {}  # whether as a mistake, by event id
     effective: list[SoundEvent] = []
     for event in reversed(log):
-        undoable = isinstance(event, ReviewedEvent | ImportedEvent | UndoneEvent)
-        if undoable and event.event_id in undone:
+        if event.event_id in undone and _can_be_undone(event, undone[event.event_id]):
             continue
         effective.append(event)
         if isinstance(event, UndoneEvent):
-            undone.add(event.payload.event)
+            target = event.payload.event
+            undone[target] = undone.get(target, False) or bool(event.payload.mistake)
     return effective[::-1]
+
+
+def _can_be_undone(event: SoundEvent, as_mistake: bool) -> bool:
+    """Return True for a kind of event that an undo cancels; a publication only as a mistake."""
+    if isinstance(event, PublishedEvent):
+        return as_mistake
+    return isinstance(event, ReviewedEvent | ImportedEvent | UndoneEvent)
 
 
 def _judges_tags(event: DecisionEvent) -> bool:

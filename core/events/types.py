@@ -209,15 +209,23 @@ class Published(_Decisions):
 
 
 class Undone(_Frozen):
-    """Cancels the event of that id; `batch` is that of an edit of many sounds."""
+    """Cancels the event of that id.
+
+    Attributes:
+        event: The id.
+        batch: That of an edit of many sounds.
+        mistake: Why the event never happened as it was recorded. Nobody can take a publication
+            back, so only an undo that says this cancels one.
+    """
 
     event: str
     batch: OptionalId = ""
+    mistake: str = ""
 
     @model_serializer(mode="wrap")
     def _leave_out_empty(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
         """Leave out what version 0.1 did not write, where it is empty."""
-        return _without_empty(serialize(self), "batch")
+        return _without_empty(serialize(self), "batch", "mistake")
 
 
 class Imported(_Frozen):

@@ -140,6 +140,18 @@ def test_a_prediction_or_a_published_event_cannot_be_undone():
         assert fold([first, out, back]).tags == ("dog", "howl")
 
 
+def test_a_publication_that_was_recorded_by_mistake_does_not_count_until_that_is_undone():
+    first = prediction("dog")
+    decisions = {"dog": "removed", "howl": "added"}
+    payload = Published(decisions=decisions, basis=first.event_id, tags=("howl",))
+    out = new_event(payload, SOUND, "ada", base=first)
+    mistake = new_event(Undone(event=out.event_id, mistake="A duplicate."), SOUND, "bob", base=out)
+    state = fold([first, out, mistake])
+    assert (state.tags, state.decisions, state.review_state) == (("dog",), {}, "to review")
+    back = undo(state, mistake.event_id, "ada")
+    assert fold([first, out, mistake, back]).tags == ("howl",)
+
+
 def test_a_later_prediction_changes_suggestions_but_never_what_a_person_decided():
     first = prediction("dog", "bark")
     change = reviewed(first, 1, bark="removed", howl="added")
