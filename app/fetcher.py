@@ -142,7 +142,7 @@ class Fetcher:
             actor=self._current.actor,
             progress=self._report,
         )
-        self._update(stage="Looking for sounds that Freesound has deleted")
+        self._update(stage="Looking for sounds that are no longer public")
         withdraw_gone(client, self._workspace, AUTOMATIC)
         return run
 

@@ -3,6 +3,8 @@
 import re
 from datetime import UTC, datetime
 
+from core.untrusted import clean_text
+
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$&^='\"])")
 _LINK_STARTS = re.compile(r"(:|@|www)", re.IGNORECASE)
 _WORD_JOINER = "\u2060"
@@ -12,10 +14,19 @@ _WORD_JOINER = "\u2060"
 def plain(text: str) -> str:
     """Return Markdown that shows exactly `text`, on one line.
 
-    There is no markup, HTML, link, emoji code or coloured span in it.
+    There is no markup, HTML, link, emoji code or coloured span in it, and nothing that turns text
+    around.
     """
-    escaped = _MARKUP.sub(r"\\\1", " ".join(text.split()))
+    escaped = _MARKUP.sub(r"\\\1", " ".join(unformatted(text).split()))
     return _LINK_STARTS.sub(rf"\1{_WORD_JOINER}", escaped)
+
+
+def unformatted(text: str) -> str:
+    """Return text for places that take no Markdown, without control characters.
+
+    Those that turn text around would also turn what stands beside it.
+    """
+    return clean_text(text, len(text))
 
 
 def ago(time: datetime, now: datetime | None = None) -> str:

@@ -18,6 +18,7 @@ BIDIRECTIONAL_CONTROLS = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a spreadsheet takes for the beginning of a formula; the last four are wide = + - @."""
 _CONTROL = re.compile(rf"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029{BIDIRECTIONAL_CONTROLS}]")
+_BIDIRECTIONAL = re.compile(f"[{BIDIRECTIONAL_CONTROLS}]")
 _NOT_IN_TAGS = re.compile(rf"[\t\n\ud800-\udfff]|{_CONTROL.pattern}")
 
 
@@ -33,6 +34,11 @@ def clean_text(text: str, max_length: int = MAX_TEXT_LENGTH) -> str:
         and without lone surrogates, which JSON can carry and UTF-8 cannot.
     """
     return _CONTROL.sub(" ", text[:max_length]).encode("utf-8", "replace").decode()
+
+
+def without_bidirectional_controls(text: str) -> str:
+    """Return text that does not turn around what stands beside it; the rest stays as it is."""
+    return _BIDIRECTIONAL.sub(" ", text)
 
 
 def csv_cell(value: object) -> object:

@@ -118,9 +118,7 @@ def tag_newest(settings: Settings, limit: int | None = None, again: bool = False
         run = _tag_new(settings, workspace, source, source.name, limit, again, True)
         gone = withdraw_gone(client, workspace, AUTOMATIC)
     if gone:
-        console.print(
-            f"Withdrew {', '.join(gone)}: Freesound does not have them any more.", markup=False
-        )
+        console.print(f"Withdrew {', '.join(gone)}: no longer public on Freesound.", markup=False)
     return run
 
 

@@ -8,6 +8,7 @@ from app import auth, services
 from app.components.desk.timeline import timeline_rows
 from app.components.player import frequency_axis, levels_over_time
 from app.routes import media_url
+from app.text import unformatted
 from app.views.sound_list import known_tags
 from app.views.sound_text import facts_text
 from core.curation.second_opinion import blind_state, is_waiting_for
@@ -114,7 +115,7 @@ def _entry(entry: TagEntry) -> tuple[str, int, list[str]]:
 def _status(sound: SoundState) -> str:
     if sound.last_review is None:
         return "to review"
-    return f"{sound.review_state}, {shown_name(sound.last_review.actor)}"
+    return unformatted(f"{sound.review_state}, {shown_name(sound.last_review.actor)}")
 
 
 def _note(sound: SoundState) -> str:

@@ -8,7 +8,7 @@ from typing import cast
 import streamlit as st
 
 from app import services, state
-from app.text import plain
+from app.text import plain, unformatted
 from app.views.view import MODES, Mode, View, change_query, current_view, go_to, set_mode
 from core.curation.query_params import (
     AGREEMENTS,
@@ -215,7 +215,9 @@ def _named_filter(
         options,
         index=None,
         key=_in_step(name, value),
-        format_func=lambda option: f"{shown(option) or option} ({counts.get(option, 0):,})",
+        format_func=lambda option: (
+            f"{unformatted(shown(option) or option)} ({counts.get(option, 0):,})"
+        ),
         on_change=_on_change,
         args=(name,),
         placeholder="Any",

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Literal
 
 from core.events.types import (
@@ -28,6 +29,7 @@ from core.events.types import (
     WithdrawnEvent,
     new_event,
 )
+from core.untrusted import without_bidirectional_controls
 
 ReviewState = Literal["to review", "partly", "reviewed", "not sure", "untaggable"]
 
@@ -83,11 +85,11 @@ class SoundState:
         """Return True where a person has judged every tag that the sound had."""
         return self.review_state == "reviewed"
 
-    @property
+    @cached_property
     def sound(self) -> Sound:
-        """Return the metadata that the latest prediction carried."""
+        """Return the metadata that the latest prediction carried, its texts safe to show."""
         if self.prediction:
-            return self.prediction.payload.sound
+            return _cleaned(self.prediction.payload.sound)
         return Sound(title=self.sound_id, source="import")
 
     @property
@@ -99,6 +101,20 @@ class SoundState:
     def model(self) -> ModelRef | None:
         """Return the model of the latest prediction."""
         return self.prediction.payload.model if self.prediction else None
+
+
+def _cleaned(sound: Sound) -> Sound:
+    """Return metadata whose texts do not turn around what stands beside them.
+
+    Events keep what they were written with, and older versions let such characters in.
+    """
+    texts = {name: value for name, value in vars(sound).items() if isinstance(value, str)}
+    everything = "\n".join((*texts.values(), *sound.tags))
+    if without_bidirectional_controls(everything) == everything:
+        return sound
+    tags = tuple(map(without_bidirectional_controls, sound.tags))
+    cleaned = {name: without_bidirectional_controls(text) for name, text in texts.items()}
+    return sound.model_copy(update={**cleaned, "tags": tags})
 
 
 def fold(events: Iterable[Event]) -> SoundState:

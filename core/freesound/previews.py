@@ -8,7 +8,13 @@ from urllib.parse import urlsplit
 
 import requests
 
-from core.freesound.errors import BadPreview, ServerTrouble, SoundNotFound, Unreachable
+from core.freesound.errors import (
+    BadPreview,
+    FreesoundError,
+    ServerTrouble,
+    SoundNotFound,
+    Unreachable,
+)
 from core.freesound.retry import with_retries
 from core.freesound.types import FreesoundSound
 from core.settings import is_loopback
@@ -21,6 +27,10 @@ MAX_PREVIEW_BYTES = 50_000_000
 TIMEOUT_S = (10.0, 30.0)
 """To connect, and between two pieces of the answer."""
 _BLOCK_BYTES = 1 << 16
+_GONE = (301, 302, 303, 307, 308, 403, 404, 410)
+"""A file that is not there may be answered with the address of a page that says so."""
+_HOST_PROBLEMS = (Unreachable, ServerTrouble)
+"""They may pass, and say nothing of the file."""
 _OGG_OR_MP3 = (b"OggS", b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2")
 
 
@@ -56,22 +66,41 @@ class PreviewReader:
     def preview(self, sound: FreesoundSound) -> bytes:
         """Fetch the best preview of a sound, without any credential, from a known host.
 
+        Freesound lists all kinds of previews, also where a file is missing, so the next best is
+        fetched where one cannot be had or is no sound.
+
         Raises:
-            BadPreview: There is none, or it is not an Ogg or MP3 file.
-            SoundNotFound: It is gone.
+            BadPreview: There is none, or none is an Ogg or MP3 file.
+            SoundNotFound: All are gone.
             Unreachable: The host cannot be reached.
             ServerTrouble: The host has trouble.
         """
-        url = next((sound.previews[kind] for kind in PREVIEW_KINDS if kind in sound.previews), None)
-        if url is None:
+        listed = (sound.previews[kind] for kind in PREVIEW_KINDS if kind in sound.previews)
+        problems: list[FreesoundError] = []
+        for url in dict.fromkeys(listed):
+            is_host_well = not any(isinstance(problem, _HOST_PROBLEMS) for problem in problems)
+            try:
+                return self._usable(url, sound.id, is_retried=is_host_well)
+            except (BadPreview, SoundNotFound, *_HOST_PROBLEMS) as problem:
+                problems.append(problem)
+        if not problems:
             raise BadPreview(f"Sound {sound.id} has no preview.")
+        passing = (problem for problem in problems if isinstance(problem, _HOST_PROBLEMS))
+        raise next(passing, problems[0])
+
+    def _usable(self, url: str, sound_id: int, *, is_retried: bool) -> bytes:
+        """Return the Ogg or MP3 file at an address; `is_retried`: tried again where that helps."""
         if not self._may_fetch(url):
             raise BadPreview(
-                f"The preview of sound {sound.id} lies on another host than Freesound."
+                f"The preview of sound {sound_id} lies on another host than Freesound."
             )
-        data = with_retries(lambda: self._fetch(url, sound.id), self.sleep)
+
+        def fetch() -> bytes:
+            return self._fetch(url, sound_id)
+
+        data = with_retries(fetch, self.sleep) if is_retried else fetch()
         if not data.startswith(_OGG_OR_MP3):
-            raise BadPreview(f"The preview of sound {sound.id} is no Ogg or MP3 file.")
+            raise BadPreview(f"The preview of sound {sound_id} is no Ogg or MP3 file.")
         return data
 
     def _may_fetch(self, url: str) -> bool:
@@ -94,7 +123,7 @@ class PreviewReader:
             with requests.get(
                 url, timeout=TIMEOUT_S, stream=True, allow_redirects=False
             ) as response:
-                if response.status_code in (403, 404, 410):
+                if response.status_code in _GONE:
                     raise SoundNotFound(f"{subject} is gone.")
                 if response.status_code != 200:
                     status = f"(status {response.status_code})"

@@ -13,6 +13,8 @@ from pydantic import (
     field_validator,
 )
 
+from core.untrusted import clean_text
+
 MAX_ID = 2**63 - 1
 """What the tables hold."""
 MAX_COUNT = 2**31 - 1
@@ -83,6 +85,12 @@ class FreesoundUser(Record):
 
     unique_id: Id
     username: str
+
+    @field_validator("username")
+    @classmethod
+    def _clean(cls, name: str) -> str:
+        """Return the name as it may be shown and recorded."""
+        return clean_text(name)
 
 
 class PendingSound(Record):

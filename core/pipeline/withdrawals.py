@@ -17,6 +17,10 @@ from core.storage.workspace import Workspace
 logger = logging.getLogger(__name__)
 
 GONE = "Freesound does not have it any more"
+DEFERRED = "Freesound does not show it to the public any more"
+MAX_DEFERRED, MAX_DEFERRED_SHARE = 5, 0.2
+"""Of the sounds that are looked at, so many may be deferred; more of them say that the list is not
+complete."""
 MAX_REASON_LENGTH = 500
 
 
@@ -63,10 +67,14 @@ def withdraw(workspace: Workspace, sound_id: str, reason: str, actor: str) -> bo
 def withdraw_gone(
     client: FreesoundClient, workspace: Workspace, actor: str, max_sounds: int = MAX_PAGE_SIZE
 ) -> list[str]:
-    """Withdraw sounds that Freesound does not have any more.
+    """Withdraw sounds that Freesound has deleted, or does not show the public any more.
 
-    One request finds those that are still listed; only the others are asked for singly. Sounds
-    published from here may wait for moderation, unlisted, and are left out.
+    One request finds those that are still listed; only the others are asked for singly. A sound
+    that is there and not listed was deferred by a moderator: it still answers when asked for by its
+    id, and nothing in the answer says so. Where many sounds are there and not listed, it is rather
+    the list that is not complete, and they stay.
+
+    Sounds published from here may wait for moderation, unlisted, and are left out.
 
     Args:
         client: Asks the API.
@@ -83,17 +91,17 @@ def withdraw_gone(
     newest = workspace.sounds.page(Query(), size=max_sounds).sounds
     candidates = [state for state in newest if _came_from_listing(state, workspace)]
     numbers = {
-        state.sound_id: int(state.sound_id.removeprefix("freesound:")) for state in candidates
+        int(state.sound_id.removeprefix("freesound:")): state.sound_id for state in candidates
     }
-    listed = _listed(client, list(numbers.values()))
-    gone = [
-        sound_id
-        for sound_id, number in numbers.items()
-        if number not in listed and _is_gone(client, number)
-    ]
-    for sound_id in gone:
-        withdraw(workspace, sound_id, GONE, actor)
-    return gone
+    unlisted = numbers.keys() - _listed(client, list(numbers))
+    gone = {number for number in unlisted if _is_gone(client, number)}
+    deferred = unlisted - gone
+    if len(deferred) > max(MAX_DEFERRED, MAX_DEFERRED_SHARE * len(numbers)):
+        logger.warning("withdraw doubtful unlisted=%d of=%d", len(deferred), len(numbers))
+        deferred = set()
+    for number in sorted(gone | deferred):
+        withdraw(workspace, numbers[number], GONE if number in gone else DEFERRED, actor)
+    return [numbers[number] for number in numbers if number in gone | deferred]
 
 
 def _came_from_listing(state: SoundState, workspace: Workspace) -> bool:

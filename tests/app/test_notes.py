@@ -1,10 +1,13 @@
 """What is said beside a sound: that not all of it was analysed, and what Freesound says of it."""
 
+import json
+
 import numpy as np
 import pytest
 
 from app.components.player import levels_over_time
 from app.text import plain
+from app.views.desk_sounds import sound_data
 from core.events.types import Predicted, Sound, Suggestion, new_event
 from core.storage.local import open_local_workspace
 from tests.helpers.app_pages import Clip, first_sound, new_app, shown
@@ -59,6 +62,36 @@ def test_the_monitor_marks_an_explicit_sound_and_says_pack_place_and_rating(app,
     assert HOSTILE not in text
     assert plain("41.4 2.19") in text
     assert "4.2 of 5 (12 ratings)" in text
+
+
+def test_no_text_of_an_older_event_turns_the_page_around(app, own_workspace):
+    """Components get their texts as JSON, and choices of filters come from the tables."""
+    turned = "gnp.\u202egpj\u2066"
+    workspace, other = open_local_workspace(own_workspace), first_sound(own_workspace)
+    texts = dict.fromkeys(("title", "author", "license", "category", "pack", "description"), turned)
+    sound = Sound(source="Freesound", tags=(turned,), num_ratings=1, **texts)
+    payload = Predicted(model=other.model, top=(), sound=sound, media=other.media)
+    event = new_event(payload, "freesound:7", "earmark")
+    workspace.events.append([event])
+    assert workspace.events.of_sound("freesound:7")[0].payload.sound.title == turned
+    app.run()
+    assert not app.exception
+    assert "gnp\\. gpj" in shown(app)
+    assert not {"\u202e", "\u2066"} & set(everything_sent(app))
+    assert not {"\u202e", "\u2066"} & set(json.dumps(sound_data(first_sound(own_workspace))))
+
+
+def everything_sent(app) -> str:
+    """All that the browser gets of the page, as text."""
+    return str(app.main) + "".join(str(element.proto) for element in all_elements(app.main))
+
+
+def all_elements(block):
+    for child in block.children.values():
+        if hasattr(child, "children"):
+            yield from all_elements(child)
+        else:
+            yield child
 
 
 # What somebody else's sidecar may hold

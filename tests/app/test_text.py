@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.text import ago, clock, plain, plural
+from app.text import ago, clock, plain, plural, unformatted
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -31,3 +31,13 @@ def test_plain_leaves_letters_alone_and_breaks_every_markup():
     for markup in ("**b**", "<b>", ":red[x]", ":smile:", "[a](b)", "`c`", "$x$", "a\nb", "~~s~~"):
         assert markup not in plain(markup)
     assert plain("# h") == "\\# h"
+
+
+BIDIRECTIONAL = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
+@pytest.mark.parametrize("control", BIDIRECTIONAL, ids=ascii)
+def test_nothing_that_is_shown_turns_the_text_beside_it_around(control):
+    for show in (plain, unformatted):
+        assert control not in show(f"rain{control}gpj")
+    assert plain("\u05d2\u05e9\u05dd") == "\u05d2\u05e9\u05dd"  # letters that run to the left stay

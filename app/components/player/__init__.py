@@ -16,6 +16,7 @@ from app.components.player.levels import (
     steps,
 )
 from app.components.register import register
+from app.text import unformatted
 from core.audio.trim import MIN_PART_S
 from core.events.types import Suggestion
 from core.model.logmel import COALA, band_centres_hz
@@ -77,8 +78,8 @@ def player(
     data: dict[str, object] = {
         "audio": audio_url,
         "picture": picture_url,
-        "title": title,
-        "facts": facts,
+        "title": unformatted(title),
+        "facts": unformatted(facts),
         "seconds": seconds,
         "axis": frequency_axis(),
         "steps": [first, step],

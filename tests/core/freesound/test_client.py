@@ -362,13 +362,57 @@ def test_a_preview_on_another_host_is_not_fetched(server, freesound, ogg):
             freesound.preview(sound.model_copy(update={"previews": {"preview-hq-ogg": url}}))
 
 
-def test_a_preview_that_vanished_is_cut_off_or_no_sound_is_said(server, freesound, ogg):
+def fetched_previews(server) -> list[str]:
+    """The kinds of previews that were asked for, in order."""
+    paths = [request.path for request in server.requests if "/previews/" in request.path]
+    return [path.rpartition("-")[2] for path in paths]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 404},
+        {"status": 403},
+        {"status": 302},
+        {"status": 200, "body": "<html>no sound</html>"},
+        {"status": 200, "body": ""},
+    ],
+    ids=lambda fault: f"{fault['status']}-{len(fault.get('body', ''))}",
+)
+def test_where_a_preview_is_missing_the_next_best_is_fetched(server, freesound, ogg, fault):
+    sound = freesound.sound(server.state.add_sound("alice", audio=ogg).id)
+    server.fail("-hq.ogg", times=None, **fault)
+    assert freesound.preview(sound)[:4] != b"OggS"
+    assert fetched_previews(server) == ["hq.ogg", "hq.mp3"]
+    server.fail("-hq.mp3", times=None, **fault)
+    assert freesound.preview(sound)[:4] == b"OggS"
+    assert fetched_previews(server)[2:] == ["hq.ogg", "hq.mp3", "lq.ogg"]
+
+
+def test_a_host_with_trouble_is_not_asked_again_and_again_for_each_kind(server, freesound, ogg):
+    sound = freesound.sound(server.state.add_sound("alice", audio=ogg).id)
+    server.fail("previews", times=None, status=503)
+    with pytest.raises(ServerTrouble):
+        freesound.preview(sound)
+    assert fetched_previews(server) == ["hq.ogg"] * MAX_ATTEMPTS + ["hq.mp3", "lq.ogg", "lq.mp3"]
+
+
+def test_a_preview_that_another_host_has_is_replaced_by_one_that_may_be_fetched(
+    server, freesound, ogg
+):
+    sound = freesound.sound(server.state.add_sound("alice", audio=ogg).id)
+    previews = sound.previews | {"preview-hq-ogg": "http://evil.example/x-hq.ogg"}
+    freesound.preview(sound.model_copy(update={"previews": previews}))
+    assert fetched_previews(server) == ["hq.mp3"]
+
+
+def test_previews_that_all_vanished_or_are_no_sounds_are_said(server, freesound, ogg):
     made = server.state.add_sound("alice", audio=ogg)
     sound = freesound.sound(made.id)
-    server.fail("previews", times=1, status=404)
+    server.fail("previews", times=4, status=404)
     with pytest.raises(SoundNotFound):
         freesound.preview(sound)
-    server.fail("previews", times=1, status=200, body="<html>no sound</html>")
+    server.fail("previews", times=4, status=200, body="<html>no sound</html>")
     with pytest.raises(BadPreview, match="no Ogg or MP3"):
         freesound.preview(sound)
     server.fail("previews", times=1, truncate=1000)

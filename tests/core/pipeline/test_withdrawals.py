@@ -9,7 +9,14 @@ from core.events.types import Media, ModelRef, Predicted, Published, Sound, Sugg
 from core.freesound.client import FreesoundClient
 from core.freesound.rate_limit import Budget, Limits
 from core.people import Person
-from core.pipeline.withdrawals import GONE, is_uploader, withdraw, withdraw_gone
+from core.pipeline.withdrawals import (
+    DEFERRED,
+    GONE,
+    MAX_DEFERRED,
+    is_uploader,
+    withdraw,
+    withdraw_gone,
+)
 
 MODEL = ModelRef(name="m", version=1)
 
@@ -92,6 +99,34 @@ def test_what_freesound_does_not_have_any_more_is_withdrawn_and_the_rest_is_not(
     assert workspace.sounds.counts().sounds == 4
     paths = [request.path for request in freesound_server.requests]
     assert sum(path.endswith("/search/") for path in paths) == 1
+
+
+@pytest.mark.parametrize("moderation", ["DE", "PE"])
+def test_a_sound_that_a_moderator_set_back_leaves_every_view(
+    workspace, client, freesound_server, moderation
+):
+    stays, deferred = (freesound_server.state.add_sound("alice").id for _ in range(2))
+    for number in (stays, deferred):
+        add(workspace, f"freesound:{number}", str(number).encode())
+    freesound_server.state.moderate(deferred, moderation)
+    assert client.sound(deferred).id == deferred  # it still answers
+    assert withdraw_gone(client, workspace, "earmark") == [f"freesound:{deferred}"]
+    shown = workspace.sounds.page(Query(), size=10).sounds
+    assert [state.sound_id for state in shown] == [f"freesound:{stays}"]
+    assert workspace.events.of_sound(f"freesound:{deferred}")[-1].payload.reason == DEFERRED
+
+
+def test_a_list_without_most_of_its_sounds_takes_none_of_them_out(
+    workspace, client, freesound_server
+):
+    numbers = [freesound_server.state.add_sound("alice").id for _ in range(MAX_DEFERRED + 3)]
+    for number in numbers:
+        add(workspace, f"freesound:{number}", str(number).encode())
+    del freesound_server.state.sounds[numbers[0]]
+    empty = '{"count": 0, "next": null, "previous": null, "results": []}'
+    freesound_server.fail("/search/", status=200, body=empty, content_type="application/json")
+    assert withdraw_gone(client, workspace, "earmark") == [f"freesound:{numbers[0]}"]
+    assert workspace.sounds.counts().sounds == len(numbers) - 1
 
 
 def test_an_unmoderated_sound_published_from_here_is_left_alone(
