@@ -13,6 +13,7 @@ from app.job_runner import JobRunner
 from app.limits import HourlyLimit
 from app.predictor import ActivePredictor, load_active_predictor
 from app.temporary_media import TemporaryMedia
+from app.upload_watch import UploadWatch
 from core import settings as settings_module
 from core.curation.opening import Curation, open_curation
 from core.errors import EarmarkError
@@ -25,6 +26,7 @@ from core.freesound.sign_ins import SignIns
 from core.model import bundle as bundles
 from core.model.bundle import Bundle
 from core.pipeline.job_lock import JobLock
+from core.publishing.standings import Standings
 from core.publishing.upload import Publisher
 from core.settings import Settings
 from core.storage.opening import open_workspace
@@ -169,6 +171,20 @@ def publisher() -> Publisher:
     if client is None:
         raise NotSignedIn("Publishing is not set up on this server.")
     return Publisher(settings().workspace_folder / "publications", client, workspace())
+
+
+@st.cache_resource(show_spinner=False)
+def upload_watch() -> UploadWatch:
+    """Return what looks up people's uploads at Freesound.
+
+    Raises:
+        NotSignedIn: Publishing is not set up.
+    """
+    publish, client = publisher(), freesound()
+    if client is None:
+        raise NotSignedIn("Publishing is not set up on this server.")
+    standings = Standings(settings().workspace_folder / "publications", client, workspace())
+    return UploadWatch(publish, standings, client, workspace())
 
 
 @st.cache_resource(show_spinner=False)

@@ -15,7 +15,6 @@ from app.limits import Refusal
 from app.sending import Sending
 from core.curation.bulk import BulkPlan, BulkResult
 from core.events.fold import SoundState
-from core.publishing.upload import UploadStates
 from core.publishing.upload_log import Upload
 
 T = TypeVar("T")
@@ -295,4 +294,4 @@ batch_description = Entry[str]("batch-description", "")
 
 # Your uploads
 
-upload_states = Entry[tuple[int, UploadStates] | None]("upload-states", None)
+refresh_asked_for = Entry[bool]("refresh-asked-for", False)

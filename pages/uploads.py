@@ -1,11 +1,15 @@
 """The sounds that somebody published from here, and where they stand at Freesound."""
 
+import time
+
 import streamlit as st
 
-from app import auth, services
+from app import auth, services, state
+from app.components.refresh import refresh_when_due
+from app.text import plain
+from app.upload_watch import Look
+from app.views.errors import log_error
 from app.views.upload_list import other_uploads, upload_list
-from app.views.upload_status import look_up, refresh
-from core.freesound.types import PendingUploads
 from core.people import Person
 
 
@@ -20,15 +24,39 @@ def main() -> None:
         uploads_of(person)
 
 
+@st.fragment
 def uploads_of(person: Person) -> None:
-    st.button("Refresh", key="refresh", icon=":material/refresh:", on_click=refresh)
-    states = look_up(person)
-    uploads = services.publisher().uploads_of(person)
-    if not uploads and states.pending == PendingUploads():
+    """Draw the uploads; the browser draws them again when it is worth asking Freesound."""
+    if auth.viewer().person != person:
+        st.rerun(scope="app")
+    with st.container(horizontal=True, vertical_alignment="center", key="refresh-bar"):
+        st.button("Refresh", key="refresh", icon=":material/refresh:", on_click=_ask)
+        checked = st.container(width="stretch")
+    with st.spinner("Checking Freesound ..."):
+        is_asked_for = state.refresh_asked_for.pop()
+        token = auth.with_token(person)
+        look = services.upload_watch().look(person, token, is_asked_for=is_asked_for)
+    with checked:
+        _checked(look)
+    if look.problem:
+        log_error(look.problem)
+        st.error(plain(look.problem), icon=":material/error:")
+    if not look.uploads and not look.pending.sounds and not look.pending.pending_description:
         text = "No uploads yet. Sounds that you publish on “Try your sound” are listed here."
         st.info(text, icon=":material/cloud_upload:")
-    upload_list(uploads, states)
-    other_uploads(states.pending, uploads)
+    upload_list(look)
+    other_uploads(look)
+
+
+def _ask() -> None:
+    state.refresh_asked_for.set(True)
+
+
+def _checked(look: Look) -> None:
+    """Say how old the answer is."""
+    now = time.time()
+    age_s = now - look.answered if look.answered else None
+    refresh_when_due("uploads-refresh", age_s, look.due - now if look.is_waiting else None)
 
 
 main()

@@ -1,43 +1,42 @@
 """The list of a person's uploads."""
 
 import logging
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import streamlit as st
 
 from app import auth, services
 from app.text import ago, bullets, plain
-from app.views.upload_status import processing_text, standing
-from core.freesound.types import PendingUploads
+from app.upload_watch import Look
+from app.views.upload_status import (
+    MANAGE_PAGE,
+    NEEDS_PERSON,
+    OF_UPLOAD,
+    STATE_MARKS,
+    WAITING,
+    processing_text,
+    stage_text,
+    standing_line,
+)
 from core.freesound.vocabulary import SITE
 from core.pipeline.withdrawals import withdraw
-from core.publishing.upload import UploadStates
 from core.publishing.upload_log import Upload
 
 logger = logging.getLogger(__name__)
 
-MARKS = {
-    "published": ":green[:material/check_circle:]",
-    "refused": ":red[:material/error:]",
-    "not there": ":red[:material/error:]",
-}
-PENDING_MARK = ":orange[:material/hourglass_top:]"
 
-
-def upload_list(uploads: Sequence[Upload], states: UploadStates) -> None:
+def upload_list(look: Look) -> None:
     """Draw a card for each upload from here, newest first."""
-    for upload in uploads:
+    for upload in look.uploads:
         with st.container(border=True, key=f"upload-{upload.upload_id}"):
-            _card(upload, states)
+            _card(upload, look)
 
 
-def other_uploads(pending: PendingUploads, uploads: Sequence[Upload]) -> None:
+def other_uploads(look: Look) -> None:
     """Draw what is on its way at Freesound and was not published from here."""
-    published = {upload.sound_id for upload in uploads}
-    entries = (*pending.pending_processing, *pending.pending_moderation)
-    others = [entry for entry in entries if entry.id not in published]
-    files = pending.pending_description
+    own = {upload.sound_id for upload in look.uploads}
+    others = [entry for entry in look.pending.sounds if entry.id not in own]
+    files = look.pending.pending_description
     if not others and not files:
         return
     st.header("Also pending on Freesound", anchor=False)
@@ -48,8 +47,7 @@ def other_uploads(pending: PendingUploads, uploads: Sequence[Upload]) -> None:
     lines += [f"{plain(name)}: uploaded, but not described yet" for name in files]
     st.markdown(bullets(lines))
     if files:
-        url, icon = f"{SITE}/home/describe/", ":material/open_in_new:"
-        st.link_button("Describe them on Freesound", url, icon=icon)
+        _link("Describe them on Freesound", f"{SITE}/home/describe/")
 
 
 def withdraw_own(upload_id: str) -> None:
@@ -65,19 +63,27 @@ def withdraw_own(upload_id: str) -> None:
             withdraw(services.workspace(), sound_id, reason, viewer.actor)
 
 
-def _card(upload: Upload, states: UploadStates) -> None:
-    mark = MARKS.get(upload.state, PENDING_MARK)
+def _card(upload: Upload, look: Look) -> None:
+    is_published = upload.state == "published"
+    standing = look.standings.get(upload.sound_id or 0) if is_published else None
+    stage = stage_text(standing) if is_published else OF_UPLOAD
+    mark = stage.mark if is_published else STATE_MARKS.get(upload.state, WAITING)
     st.markdown(f"{mark} **{plain(upload.title)}**")
     began = ago(datetime.fromtimestamp(upload.began, UTC))
     st.caption(f"{plain(upload.file_name)} · {began}")
-    if upload.state != "published":
-        st.markdown(plain(upload.message))
-        return
-    st.markdown(plain(standing(upload, states)))
+    text = standing_line(upload, standing, look.pending) if is_published else plain(upload.message)
+    st.markdown(text)
     with st.container(horizontal=True):
-        label, icon = f"Sound {upload.sound_id} on Freesound", ":material/open_in_new:"
-        st.link_button(label, upload.url, icon=icon)
-        _withdrawal(upload)
+        if upload.sound_id and stage.is_linked:
+            _link(f"Sound {upload.sound_id} on Freesound", upload.url)
+        if stage.needs_person or upload.state in NEEDS_PERSON:
+            _link("Your sounds on Freesound", MANAGE_PAGE)
+        if is_published:
+            _withdrawal(upload)
+
+
+def _link(label: str, url: str) -> None:
+    st.link_button(label, url, icon=":material/open_in_new:")
 
 
 def _withdrawal(upload: Upload) -> None:

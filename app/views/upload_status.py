@@ -1,20 +1,22 @@
-"""The state of a person's uploads at Freesound, looked up once and then on request."""
+"""Where a person's uploads stand, in words."""
 
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
-import streamlit as st
-
-from app import auth, services, state
-from app.views.errors import show_error
-from core.errors import EarmarkError
+from app.text import ago, plain
 from core.freesound.types import PendingUploads
-from core.people import Person
-from core.pipeline.withdrawals import GONE, withdraw
-from core.publishing.upload import UploadStates
+from core.freesound.vocabulary import SITE
+from core.publishing.standings import GONE_STAGES, Stage, Standing
 from core.publishing.upload_log import Upload
 
-MIN_GONE_AGE_S = 3600
-"""Sounds of trusted uploaders are in no list while they are processed, which takes a minute."""
+OLD_S = 3600
+"""An answer that is older is said to be."""
+MANAGE_PAGE = f"{SITE}/home/sounds/manage/processing/"
+WAITING = ":orange[:material/hourglass_top:]"
+UNKNOWN = ":gray[:material/help:]"
+PROBLEM = ":red[:material/error:]"
 PROCESSING = {
     "Pending": "waiting to be processed",
     "Queued": "waiting to be processed",
@@ -22,65 +24,102 @@ PROCESSING = {
     "Processed": "processed",
     "Failed": "Freesound could not process it: the file may be damaged",
 }
+STATE_MARKS: Mapping[str, str] = {
+    "incomplete": ":orange[:material/warning:]",
+    "refused": PROBLEM,
+    "not there": PROBLEM,
+}
+"""Of uploads that did not become a sound, or not a whole one; others are on their way."""
+NEEDS_PERSON: frozenset[str] = frozenset({"incomplete"})
+"""States in which the uploader has to do something on Freesound."""
+_REMOVE = "Remove it on Freesound before you publish the same file again."
 
 
-def look_up(person: Person) -> UploadStates:
-    """Return what Freesound says of the person's uploads: requests are counted, so it is kept.
+@dataclass(frozen=True)
+class StageText:
+    """The words and the icon of a stage.
 
-    Sounds that it does not have any more are withdrawn here, too.
+    Attributes:
+        mark: Icon, as Markdown.
+        sentence: What it means.
+        is_linked: The sound has a page on Freesound that its uploader may open.
+        needs_person: The uploader has to do something on Freesound.
     """
-    known = state.upload_states.get()
-    if known is not None and known[0] == person.user_id:
-        return known[1]
-    publisher, with_token = services.publisher(), auth.with_token(person)
-    try:
-        with st.spinner("Checking Freesound ..."):
-            publisher.resolve_uploads(person, with_token)
-            states = publisher.states(person, with_token)
-        _withdraw_gone(states, person)
-    except EarmarkError as error:
-        show_error(error)
-        return UploadStates(PendingUploads(), {})
-    state.upload_states.set((person.user_id, states))
-    return states
+
+    mark: str
+    sentence: str
+    is_linked: bool = True
+    needs_person: bool = False
 
 
-def refresh() -> None:
-    """Ask Freesound again at the next run."""
-    state.upload_states.pop()
+STAGE_TEXTS: dict[Stage, StageText] = {
+    "processing": StageText(WAITING, "On Freesound: being processed."),
+    "not processed": StageText(
+        PROBLEM,
+        "Freesound has not processed it, which takes a minute otherwise: it has probably failed. "
+        f"{_REMOVE}",
+        is_linked=False,
+        needs_person=True,
+    ),
+    "failed": StageText(
+        PROBLEM,
+        f"Freesound could not process it: the file may be damaged. {_REMOVE}",
+        is_linked=False,
+        needs_person=True,
+    ),
+    "in moderation": StageText(
+        WAITING,
+        "On Freesound: waiting for moderation, which can take days. If a moderator has a question, "
+        "it is among your messages on Freesound.",
+    ),
+    "set back": StageText(
+        WAITING,
+        "Not public any more: it was, and Freesound's moderators have set it back. Their reason is "
+        "among your messages on Freesound.",
+    ),
+    "public": StageText(":green[:material/check_circle:]", "Public on Freesound."),
+    "removed": StageText(
+        ":gray[:material/block:]",
+        "No longer on Freesound: it was not accepted, or was deleted.",
+        is_linked=False,
+    ),
+    "deleted": StageText(
+        ":gray[:material/delete:]",
+        "Deleted from Freesound. It was public before.",
+        is_linked=False,
+    ),
+}
+NOT_ASKED = StageText(UNKNOWN, "On Freesound; where it stands is not known yet.")
+
+OF_UPLOAD = StageText(WAITING, "")
+"""Until an upload has become a sound, its own message says where it stands."""
 
 
-def standing(upload: Upload, states: UploadStates) -> str:
-    """Return where a published sound stands at Freesound, as a sentence."""
-    for pending in states.pending.pending_processing:
-        if pending.id == upload.sound_id:
-            return f"On Freesound: {processing_text(pending.processing_state)}."
-    if any(pending.id == upload.sound_id for pending in states.pending.pending_moderation):
-        return "On Freesound: waiting for moderation, which can take days."
-    if upload.sound_id not in states.sounds:
-        return "On Freesound."
-    if _is_gone(upload, states):
-        return "No longer on Freesound: it was not accepted, or was deleted."
-    sound = states.sounds[upload.sound_id]
-    is_public = sound is not None and sound.duration > 0
-    return "Public on Freesound." if is_public else "On Freesound: being processed."
+def stage_text(standing: Standing | None) -> StageText:
+    """Return how a published sound's stage is shown."""
+    return STAGE_TEXTS[standing.stage] if standing else NOT_ASKED
+
+
+def standing_line(upload: Upload, standing: Standing | None, pending: PendingUploads) -> str:
+    """Return where a published sound stands, as Markdown.
+
+    Args:
+        upload: The upload.
+        standing: What is known of it.
+        pending: What Freesound lists as pending: it names the step of the processing.
+    """
+    text = stage_text(standing).sentence
+    if standing and standing.stage == "processing":
+        rows = (row for row in pending.pending_processing if row.id == upload.sound_id)
+        step = next((processing_text(row.processing_state) for row in rows), "being processed")
+        text = f"On Freesound: {step}."
+    if standing and standing.edits:
+        text += f" Changed there since it was published: {', '.join(standing.edits)}."
+    if standing and standing.stage not in GONE_STAGES and time.time() - standing.checked > OLD_S:
+        text += f" That was {ago(datetime.fromtimestamp(standing.checked, UTC))}."
+    return plain(text)
 
 
 def processing_text(processing_state: str) -> str:
     """Return a state of Freesound's processing in words."""
     return PROCESSING.get(processing_state, processing_state)
-
-
-def _withdraw_gone(states: UploadStates, person: Person) -> None:
-    for upload in services.publisher().uploads_of(person):
-        if _is_gone(upload, states):
-            sound_id = f"freesound:{upload.sound_id}"
-            withdraw(services.workspace(), sound_id, GONE, person.actor)
-
-
-def _is_gone(upload: Upload, states: UploadStates) -> bool:
-    """Return True if Freesound has deleted the sound, rather than not shown it yet."""
-    if upload.sound_id is None or upload.sound_id not in states.sounds:
-        return False
-    is_old = time.time() - upload.changed > MIN_GONE_AGE_S
-    return states.sounds[upload.sound_id] is None and is_old

@@ -7,7 +7,7 @@ error is a text or an object; an answer with 5xx may be a web page; there is no 
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal, NamedTuple, TypeVar
@@ -162,6 +162,21 @@ class FreesoundClient:
             if not rows or not answer.get("next"):
                 return
             page += 1
+
+    def listed(self, sound_ids: Sequence[int]) -> dict[int, FreesoundSound]:
+        """Return those of up to `MAX_PAGE_SIZE` sounds that are public, by id, in one request.
+
+        Raises:
+            FreesoundError: The list cannot be read.
+        """
+        if not sound_ids:
+            return {}
+        ids = " OR ".join(map(str, sound_ids[:MAX_PAGE_SIZE]))
+        return {sound.id: sound for sound in self.search(filter=f"id:({ids})")}
+
+    def reads_left(self) -> tuple[int, int]:
+        """Return how many reads the budget still allows this minute, and today."""
+        return self.budget.left(self.api_key.get_secret_value(), "read")
 
     def sound(self, sound_id: int) -> FreesoundSound:
         """Return a sound.

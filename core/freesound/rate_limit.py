@@ -78,6 +78,23 @@ class Budget:
         self.limits, self._clock = limits, clock
         self._database = open_database(path, "freesound_requests", _meta)
 
+    def left(self, credential: str, kind: Kind) -> tuple[int, int]:
+        """Return how many requests may still be booked this minute, and today.
+
+        Args:
+            credential: The key.
+            kind: Reads or writes.
+
+        Raises:
+            DatabaseError: The file cannot be read.
+        """
+        now, (per_minute, per_day) = self._clock(), self.limits.of(kind)
+        with self._database.reading() as connection:
+            times = _booked_times(connection, _name(credential))
+        today = [booked_at for booked_at in times if booked_at > now - DAY_S]
+        recent = [booked_at for booked_at in today if booked_at > now - MINUTE_S]
+        return max(0, per_minute - len(recent)), max(0, per_day - len(today))
+
     def spend(self, credential: str, kind: Kind) -> float:
         """Book a request if the budget allows it.
 
@@ -92,13 +109,11 @@ class Budget:
             DailyLimitReached: The day's requests are used up.
             DatabaseError: The file cannot be written.
         """
-        now, name = self._clock(), hashlib.sha256(credential.encode()).hexdigest()[:16]
+        now, name = self._clock(), _name(credential)
         per_minute, per_day = self.limits.of(kind)
         with self._database.writing() as connection:
             connection.execute(_requests.delete().where(_requests.c.time < now - DAY_S))
-            booked = sql.select(_requests.c.time).where(_requests.c.credential == name)
-            rows = connection.execute(booked.order_by(_requests.c.time))
-            times: list[float] = list(rows.scalars())
+            times = _booked_times(connection, name)
             if len(times) >= per_day:
                 raise _day_used_up(times[-per_day] + DAY_S - now)
             recent = [booked_at for booked_at in times if booked_at > now - MINUTE_S]
@@ -106,6 +121,17 @@ class Budget:
                 return recent[-per_minute] + MINUTE_S - now + MARGIN_S
             connection.execute(_requests.insert().values(credential=name, time=now))
         return 0.0
+
+
+def _name(credential: str) -> str:
+    """Return what stands for a key in the file."""
+    return hashlib.sha256(credential.encode()).hexdigest()[:16]
+
+
+def _booked_times(connection: sql.Connection, name: str) -> list[float]:
+    """Return when a credential's requests were booked, oldest first."""
+    query = sql.select(_requests.c.time).where(_requests.c.credential == name)
+    return list(connection.execute(query.order_by(_requests.c.time)).scalars())
 
 
 def _day_used_up(wait_s: float) -> DailyLimitReached:

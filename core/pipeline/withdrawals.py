@@ -4,7 +4,6 @@ Its uploader or a maintainer asks for it, or Freesound does not have the sound a
 """
 
 import logging
-from collections.abc import Sequence
 
 from core.events.fold import SoundState
 from core.events.query import Query
@@ -93,7 +92,7 @@ def withdraw_gone(
     numbers = {
         int(state.sound_id.removeprefix("freesound:")): state.sound_id for state in candidates
     }
-    unlisted = numbers.keys() - _listed(client, list(numbers))
+    unlisted = numbers.keys() - client.listed(list(numbers)).keys()
     gone = {number for number in unlisted if _is_gone(client, number)}
     deferred = unlisted - gone
     if len(deferred) > max(MAX_DEFERRED, MAX_DEFERRED_SHARE * len(numbers)):
@@ -109,13 +108,6 @@ def _came_from_listing(state: SoundState, workspace: Workspace) -> bool:
         return False
     history = workspace.events.of_sound(state.sound_id)
     return all(event.kind != "published" for event in history)
-
-
-def _listed(client: FreesoundClient, numbers: Sequence[int]) -> set[int]:
-    if not numbers:
-        return set()
-    ids = " OR ".join(map(str, numbers))
-    return {sound.id for sound in client.search(filter=f"id:({ids})", page_size=MAX_PAGE_SIZE)}
 
 
 def _is_gone(client: FreesoundClient, number: int) -> bool:

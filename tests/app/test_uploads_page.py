@@ -66,9 +66,71 @@ def test_a_sound_goes_from_processing_over_moderation_to_public(
     assert plain("Public on Freesound.") in shown(refreshed(page))
 
 
+CHECK = "check_circle"
+
+
+def links(page) -> list[str]:
+    return [link.proto.url for link in page.get("link_button")]
+
+
+def sound_links(page) -> list[str]:
+    return [url for url in links(page) if "/s/" in url]
+
+
+def test_only_a_public_sound_has_a_check(connected, publish, freesound_server):
+    number = publish().sound_id
+    page = open_page(connected, "uploads.py")
+    assert CHECK not in shown(page)
+    freesound_server.state.process(number, duration=1.0)
+    assert CHECK not in shown(refreshed(page))
+    freesound_server.state.moderate(number)
+    assert CHECK in shown(refreshed(page))
+    assert sound_links(page)
+    freesound_server.state.moderate(number, "DE")
+    assert "set it back" in shown(refreshed(page))
+    assert CHECK not in shown(page)
+    freesound_server.state.reject(number)
+    assert "Deleted from Freesound" in shown(refreshed(page))
+    assert CHECK not in shown(page)
+    assert not sound_links(page)
+
+
 def test_a_file_that_freesound_could_not_process_is_said(connected, publish, freesound_server):
     freesound_server.state.process(publish().sound_id, failed=True)
-    assert "could not process it" in shown(open_page(connected, "uploads.py"))
+    page = open_page(connected, "uploads.py")
+    assert "could not process it" in shown(page)
+    assert CHECK not in shown(page)
+    assert not sound_links(page)
+    assert links(page) == ["https://freesound.org/home/sounds/manage/processing/"]
+
+
+def test_a_trusted_uploaders_sound_that_failed_is_not_being_processed_for_ever(
+    connected, publish, freesound_server
+):
+    """No list of Freesound has it, and the sound itself says nothing."""
+    freesound_server.state.users["alice"].whitelisted = True
+    freesound_server.state.process(publish(ago=3600).sound_id, failed=True)
+    page = open_page(connected, "uploads.py")
+    assert "it has probably failed" in shown(page)
+    assert CHECK not in shown(page)
+    assert not sound_links(page)
+
+
+def test_what_was_changed_on_freesound_is_named(connected, publish, freesound_server):
+    number = publish().sound_id
+    freesound_server.state.process(number, duration=1.0)
+    freesound_server.state.moderate(number).name = "Hail \u202eon a roof"
+    page = open_page(connected, "uploads.py")
+    assert plain("Changed there since it was published: name.") in shown(page)
+    assert "Rain on a roof" in shown(page)
+
+
+def test_names_of_pending_sounds_turn_nothing_around(connected, alice, freesound_server):
+    freesound_server.state.add_sound("alice", public=False, name="gnp.\u202egpj")
+    freesound_server.state.users["alice"].pending_files["\u2067loose.wav"] = b"x"
+    text = shown(open_page(connected, "uploads.py"))
+    assert "loose" in text
+    assert not {"\u202e", "\u2067"} & set(text)
 
 
 def test_a_rejected_sound_leaves_earmark_with_its_media(
@@ -82,6 +144,8 @@ def test_a_rejected_sound_leaves_earmark_with_its_media(
     page = open_page(connected, "uploads.py")
     assert "it was not accepted, or was deleted" in shown(page)
     assert "Withdrawn from Earmark." in shown(page)
+    assert CHECK not in shown(page)
+    assert not sound_links(page)
     assert f"freesound:{number}" not in in_view(own_workspace)
     assert [workspace.media.path(name) for name in media.names] == [None, None]
     reason = workspace.events.of_sound(f"freesound:{number}")[-1].payload.reason
