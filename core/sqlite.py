@@ -2,6 +2,8 @@
 
 import logging
 import sqlite3
+import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,13 +15,30 @@ from sqlalchemy import Column, Connection, Integer, MetaData, Table, Text
 from sqlalchemy.dialects.sqlite import insert
 
 from core.errors import EarmarkError
+from core.untrusted import clean_text
 
 logger = logging.getLogger(__name__)
 
 LOCK_TIMEOUT_S = 60
+MAX_REASON_LENGTH = 200
 
 Migration = Callable[[Connection], None]
 """Brings a component's tables from one schema version to the next, inside one transaction."""
+
+FileId = tuple[int, int] | None
+"""Device and number of a file; None where there is none."""
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+FAILURES = (
+    sql.exc.DBAPIError,
+    sql.exc.TimeoutError,
+    sql.exc.NoResultFound,
+    sql.exc.MultipleResultsFound,
+    UnicodeDecodeError,
+)
+"""What is raised for a file that cannot be used, is damaged, or lacks a row that must be there."""
+
+CONTRADICTIONS = (TypeError, ValueError, LookupError)
+"""What code meets in rows that are not what was written, as where a page of the file is another."""
 
 _meta = MetaData()
 _schema_versions = Table(
@@ -38,24 +57,36 @@ class Database:
     """One SQLite file in WAL mode. Safe for threads and processes; readers never wait for writers.
 
     Several components may keep tables in one file; each has its own schema version.
+
+    SQLite goes on writing into a file that was deleted. So the file under the path is compared with
+    the one that is open before and after each transaction: where another one has taken its place,
+    that one is opened, and what went into the lost one is an error.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Prepare to open the file; the first connection creates it where there is none.
+    def __init__(self, path: Path, *, create: bool = True) -> None:
+        """Prepare to open the file.
+
+        Args:
+            path: The file.
+            create: The first connection creates it where there is none.
 
         Raises:
-            DatabaseError: Its folder cannot be created.
+            DatabaseError: Its folder cannot be created, or it is not there and must be.
         """
         self.path = path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DatabaseError(f"{path.parent} cannot be created: {error.strerror}.") from error
+        self._file: FileId = None if create else file_id(path)
+        self._preparations: list[Callable[[], object]] = []
+        self._is_preparing = False
+        self._lock = threading.RLock()
+        if create:
+            _make_folder(path.parent)
         url = sql.URL.create("sqlite", database=str(path))
         self.engine = sql.create_engine(url, connect_args={"timeout": LOCK_TIMEOUT_S})
-        sql.event.listen(self.engine, "connect", _configure_connection)
+        sql.event.listen(self.engine, "connect", self._opened)
         sql.event.listen(self.engine, "begin", _begin)
         self.reads = self.engine.execution_options(read_only=True)
+        if not create and self._file is None:
+            raise self._replaced("nothing can be shown")
 
     def migrate(self, component: str, migrations: Sequence[Migration]) -> None:
         """Bring a component's tables to the newest schema version.
@@ -70,6 +101,25 @@ class Database:
         Raises:
             DatabaseError: The file is damaged, or a newer Earmark wrote it.
         """
+        self.prepare(lambda: self._migrate(component, migrations))
+
+    def prepare(self, work: Callable[[], object]) -> None:
+        """Do something now that the file needs before it is used, and with each that replaces it.
+
+        Args:
+            work: Uses this database.
+        """
+        with self._lock:
+            is_part_of_another, self._is_preparing = self._is_preparing, True
+            try:
+                work()
+            finally:
+                self._is_preparing = is_part_of_another
+            if not is_part_of_another:
+                self._preparations.append(work)
+
+    def _migrate(self, component: str, migrations: Sequence[Migration]) -> None:
+        """Do the work of `migrate` with the file that is open."""
         try:
             with self.engine.begin() as connection:
                 _meta.create_all(connection)
@@ -81,8 +131,8 @@ class Database:
                 if version < len(migrations):
                     _record_version(connection, component, len(migrations))
                     _log_migration(self.path, component, version, len(migrations))
-        except sql.exc.DatabaseError as error:
-            raise unreadable(self.path, error) from error
+        except FAILURES as error:
+            raise unusable(self.path, error) from error
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -91,12 +141,17 @@ class Database:
         Raises:
             DatabaseError: It could not be committed; nothing was changed.
         """
+        self._open_current("nothing was saved")
         try:
             with self.engine.begin() as connection:
+                files = _files_of(connection, self.path)
                 yield connection
-        except sql.exc.DatabaseError as error:
-            reason = f"{self.path.parent} cannot be written ({error.orig})"
-            raise DatabaseError(f"The workspace {reason}; nothing was saved.") from error
+        except FAILURES as error:
+            raise unwritable(self.path, error) from error
+        except CONTRADICTIONS as error:
+            raise inconsistent(self.path) from error
+        if files != (file_id(self.path), file_id(_wal(self.path))):
+            raise self._replaced("nothing was saved")
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -105,15 +160,74 @@ class Database:
         Raises:
             DatabaseError: The file cannot be read.
         """
+        self._open_current("nothing can be shown")
         try:
             with self.reads.connect() as connection:
                 yield connection
-        except sql.exc.DatabaseError as error:
-            raise DatabaseError(f"{self.path} cannot be read ({error.orig}).") from error
+        except FAILURES as error:
+            raise unreadable(self.path, error) from error
+        except CONTRADICTIONS as error:
+            raise inconsistent(self.path) from error
+
+    def _opened(self, connection: Any, record: Any) -> None:
+        """Set up a new connection, and note which file it has opened."""
+        _configure_connection(connection)
+        record.info["file"] = file_id(self.path)
+        if self._file is None:
+            self._file = record.info["file"]
+
+    def _open_current(self, consequence: str) -> None:
+        """Open the file that has taken the place of the one that was open, if one has.
+
+        Args:
+            consequence: What follows where there is none.
+        """
+        current = file_id(self.path)
+        if self._file in (None, current):
+            return
+        with self._lock:
+            if self._is_preparing or current == self._file:
+                return
+            if current is None:
+                raise self._replaced(consequence)
+            logger.warning("database replaced path=%s", self.path)
+            self.engine.dispose()
+            for work in tuple(self._preparations):
+                self._prepare_again(work)
+            self._file = current
+
+    def _prepare_again(self, work: Callable[[], object]) -> None:
+        """Do something that the file needs, with one that has replaced it."""
+        self._is_preparing = True
+        try:
+            work()
+        finally:
+            self._is_preparing = False
+
+    def _replaced(self, consequence: str) -> DatabaseError:
+        """Return the error for a file that is not the one that was opened."""
+        logger.error("database removed or replaced path=%s", self.path)
+        self.engine.dispose()
+        return DatabaseError(
+            f"The workspace {self.path.parent} was removed or replaced while Earmark was running; "
+            f"{consequence}. Put it back, or restart Earmark."
+        )
 
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder where there is none.
+
+    Raises:
+        DatabaseError: It cannot be created.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatabaseError(f"{folder} cannot be created: {error.strerror}.") from error
 
 
 def _schema_version(connection: Connection, component: str) -> int:
@@ -138,17 +252,60 @@ def _log_migration(path: Path, component: str, before: int, after: int) -> None:
     )
 
 
-def unreadable(path: Path, error: sql.exc.DatabaseError) -> DatabaseError:
-    """Return the error for a file that SQLite cannot read."""
-    if error.orig and _is_busy(error.orig):
+def unusable(path: Path, error: Exception) -> DatabaseError:
+    """Return the error for a file whose tables cannot be brought up to date."""
+    reason = _reason(error)
+    if _is_busy(reason):
         return DatabaseError(f"{path} is in use by another program; please try again.")
-    reason = f"{path} is not a readable Earmark database ({error.orig})"
-    return DatabaseError(f"{reason}; move it away or restore it.")
+    return DatabaseError(
+        f"{path} is not a readable Earmark database ({_text(reason)}); move it away or restore it."
+    )
+
+
+def unreadable(path: Path, error: Exception) -> DatabaseError:
+    """Return the error for a file that a query cannot read."""
+    reason = _reason(error)
+    if _is_busy(reason) or _code(reason) in DAMAGED:
+        return unusable(path, error)
+    return DatabaseError(f"{path} cannot be read ({_text(reason)}).")
+
+
+def inconsistent(path: Path) -> DatabaseError:
+    """Return the error for tables that do not fit together, as in a damaged file.
+
+    It may be a mistake in the program, too; so what is being handled goes to the log.
+    """
+    logger.error("database inconsistent path=%s", path, exc_info=sys.exception() is not None)
+    return DatabaseError(
+        f"The tables in {path} contradict each other; `python -m core rebuild` makes them anew "
+        "from the events, or restore the file."
+    )
+
+
+def unwritable(path: Path, error: Exception) -> DatabaseError:
+    """Return the error for a file into which a transaction could not be written."""
+    reason = f"{path.parent} cannot be written ({_text(_reason(error))})"
+    return DatabaseError(f"The workspace {reason}; nothing was saved.")
+
+
+def _reason(error: Exception) -> BaseException:
+    """Return SQLite's own error where there is one."""
+    return getattr(error, "orig", None) or error
+
+
+def _text(reason: BaseException) -> str:
+    """Return the text of an error in one line; SQLite quotes what it found in a damaged file."""
+    return clean_text(" ".join(str(reason).split()))[:MAX_REASON_LENGTH]
+
+
+def _code(error: BaseException) -> int:
+    """Return SQLite's code of an error, 0 for one of another kind."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
 def _is_busy(error: BaseException) -> bool:
     """Return True for the error of a file that another connection has locked."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+    return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def newer_version(path: Path) -> DatabaseError:
@@ -167,7 +324,27 @@ def open_database(path: Path, component: str, tables: MetaData) -> Database:
     return database
 
 
-def _configure_connection(connection: Any, _record: Any) -> None:
+def file_id(path: Path) -> FileId:
+    """Return what tells a file from another one under the same path."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino
+
+
+def _wal(path: Path) -> Path:
+    """Return SQLite's file of changes beside a database; it is there as long as one is open."""
+    return path.with_name(f"{path.name}-wal")
+
+
+def _files_of(connection: Connection, path: Path) -> tuple[FileId, FileId]:
+    """Return which files a connection writes to, in the middle of a transaction."""
+    info = connection.info
+    return info["file"], info.setdefault("wal", file_id(_wal(path)))
+
+
+def _configure_connection(connection: Any) -> None:
     """Set up one connection. The driver's own BEGIN is switched off; `_begin` replaces it."""
     connection.isolation_level = None
     _use_wal(connection)

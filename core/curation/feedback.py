@@ -266,7 +266,7 @@ class Feedback:
 
 def open_feedback(workspace: Workspace) -> Feedback:
     """Return the feedback in a workspace."""
-    return Feedback(Database(workspace.folder / DATABASE_NAME))
+    return Feedback(Database(workspace.folder / DATABASE_NAME, create=False))
 
 
 def _verdicts(rows: Mapping[tuple[str, ...], int]) -> dict[str, Verdicts]:

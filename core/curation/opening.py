@@ -31,7 +31,7 @@ def open_curation(workspace: Workspace) -> Curation:
     Raises:
         DatabaseError: The workspace's database cannot be used.
     """
-    database = Database(workspace.folder / DATABASE_NAME)
+    database = Database(workspace.folder / DATABASE_NAME, create=False)
     return Curation(
         reviews=ReviewLog(database),
         views=SavedViews(database),

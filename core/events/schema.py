@@ -9,7 +9,7 @@ import logging
 import sqlalchemy as sql
 from sqlalchemy import Column, Connection, Integer, LargeBinary, Table, Text
 
-from core.sqlite import Database, newer_version, unreadable
+from core.sqlite import FAILURES, Database, newer_version, unusable
 
 logger = logging.getLogger(__name__)
 
@@ -249,5 +249,5 @@ def _read_user_version(database: Database) -> int:
     try:
         with database.reads.connect() as connection:
             return int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
-    except sql.exc.DatabaseError as error:
-        raise unreadable(database.path, error) from error
+    except FAILURES as error:
+        raise unusable(database.path, error) from error

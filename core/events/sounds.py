@@ -17,7 +17,7 @@ from core.events.query import Count, Counts, Facets, Order, Page, Query
 from core.events.rows import BATCH_SIZE, batches, histories
 from core.events.search import Search
 from core.events.types import ModelRef, SoundEvent, Verdict
-from core.sqlite import Database
+from core.sqlite import Database, inconsistent
 
 
 class SoundIndex:
@@ -42,6 +42,8 @@ class SoundIndex:
                 events = histories(connection, sound_ids)
             if not sound_ids:
                 return
+            if sound_ids[-1] <= after or not events.keys() >= set(sound_ids):
+                raise inconsistent(self._database.path)
             after = sound_ids[-1]
             yield from (fold(events[sound_id]) for sound_id in sound_ids)
 

@@ -21,7 +21,7 @@ from core.events.types import (
     iso,
     parse_stored_event,
 )
-from core.sqlite import Database
+from core.sqlite import Database, inconsistent
 
 logger = logging.getLogger(__name__)
 
@@ -39,9 +39,13 @@ class EventStore:
             DatabaseError: The file is damaged, or a newer Earmark wrote it.
         """
         self.database = database
-        schema.prepare(database)
-        _fill(database)
-        _fill_feedback(database)
+        database.prepare(self._prepare)
+
+    def _prepare(self) -> None:
+        """Bring the tables of the file that is open up to date."""
+        schema.prepare(self.database)
+        _fill(self.database)
+        _fill_feedback(self.database)
 
     def append(self, events: Iterable[Event], *, once_per_model: bool = False) -> int:
         """Add the events that are not there yet, all or none.
@@ -99,6 +103,8 @@ class EventStore:
                 rows = connection.execute(query.order_by(columns.sequence).limit(BATCH_SIZE)).all()
             if not rows:
                 return
+            if rows[-1].sequence <= after:
+                raise inconsistent(self.database.path)
             after = rows[-1].sequence
             yield from (parse_stored_event(row.body) for row in rows)
 

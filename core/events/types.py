@@ -419,7 +419,7 @@ def parse_stored_event(body: str) -> Event:
     """
     try:
         return event_from_fields(json.loads(body))
-    except (ValueError, RecursionError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise InvalidEvent(f"Not a valid event: {error}.") from error
 
 
