@@ -9,6 +9,7 @@ from streamlit.starlette import App
 
 from app import services, upload_limits
 from app.notification_watch import NotificationWatch
+from app.temporary_folder import prepare_temporary_folder
 from core.errors import EarmarkError
 from core.logging import configure
 from core.storage.background_sync import BackgroundSync
@@ -34,6 +35,7 @@ def _start() -> tuple[BackgroundSync | NotificationWatch, ...]:
         configure(settings.log_level, settings.secrets)
         upload_limits.check_server_limit()
         workspace = services.workspace()
+        prepare_temporary_folder(workspace.folder)
         logger.info(
             "server start workspace=%s shared=%s", workspace.folder, bool(settings.hopsworks_host)
         )

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+PREFIX = "earmark-media-"
+"""Of the folder's name, among the temporary files of other programs."""
 MAX_AGE_S = 3600
 MAX_BYTES = 1_000_000_000
 _NAME = re.compile(r"[0-9a-f]{48}\.(ogg|webp)")
@@ -18,7 +20,7 @@ class TemporaryMedia:
     """Files under random names; gone after an hour, or sooner (oldest first) if too many."""
 
     def __init__(self, max_age_s: float = MAX_AGE_S, max_bytes: int = MAX_BYTES) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="earmark-media-")
+        self._folder = tempfile.TemporaryDirectory(prefix=PREFIX)
         self._max_age_s, self._max_bytes = max_age_s, max_bytes
         self._lock = threading.Lock()
 

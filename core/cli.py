@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 INTERRUPTED = 130
 """The shell's exit status for Ctrl-C."""
+FOR_TRAINING = ("h5py", "librosa", "onnx", "sklearn", "torch")
+"""Modules that an installation without training may lack."""
 BAR_LENGTH = 20
 TAGS_PRINTED = 5
 MANY_FILES = 10
@@ -54,6 +56,10 @@ def run(command: click.Command, when_stopped: str = "Stopped.") -> None:
     except EarmarkError as error:
         logger.debug("command failed", exc_info=True)
         sys.exit(str(error))
+    except ModuleNotFoundError as error:
+        if error.name not in FOR_TRAINING:
+            raise
+        sys.exit(f"{error.name} is not installed here; requirements.txt has what training needs.")
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -20,6 +20,8 @@ _MARKS: Mapping[Health, tuple[str, str]] = {
     "absent": ("--", "yellow"),
     "broken": ("!!", "red"),
 }
+FOR_TRAINING = ("h5py", "librosa", "onnx", "scikit-learn", "torch")
+"""Packages that the app and the other jobs do without."""
 MIN_PYTHON, MAX_PYTHON = (3, 11), (3, 13)
 MODAL_CREDENTIALS = (
     ("token_id", "token_secret"),
@@ -84,11 +86,12 @@ def _python() -> Finding:
 
 
 def _packages() -> Finding:
-    wrong = [
-        f"{name} {installed or 'missing'} instead of {pin}"
-        for name, pin, installed in _pins()
-        if installed != pin
-    ]
+    pins = [(name, pin, installed) for name, pin, installed in _pins() if installed != pin]
+    if pins and all(name in FOR_TRAINING and not installed for name, _, installed in pins):
+        names = ", ".join(name for name, _, _ in pins)
+        text = f"no {names}: no model can be trained here. Everything else works."
+        return Finding("absent", "Packages", text)
+    wrong = [f"{name} {installed or 'missing'} instead of {pin}" for name, pin, installed in pins]
     if wrong:
         text = f"{', '.join(wrong)}; `make run` installs what requirements.txt says."
         return Finding("broken", "Packages", text)
@@ -262,10 +265,10 @@ def _modal_profile() -> tuple[str, Mapping[str, object]]:
     Raises:
         EarmarkError: Modal's configuration cannot be read.
     """
-    path = Path(os.environ.get("MODAL_CONFIG_PATH") or Path.home() / ".modal.toml")
+    path = Path(os.environ.get("MODAL_CONFIG_PATH") or Path("~", ".modal.toml"))
     try:
-        profiles = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
+        profiles = tomllib.loads(path.expanduser().read_text("utf-8"))
+    except (FileNotFoundError, RuntimeError):  # the latter where a person has no home
         return "environment", {}
     except (OSError, ValueError) as error:
         raise EarmarkError(f"{path} cannot be read: {error}.") from error

@@ -32,6 +32,9 @@ from core.errors import EarmarkError
 ROOT = Path(__file__).parents[1]
 SECRETS_VARIABLE = "EARMARK_SECRETS_FILE"
 EXAMPLE_SOUNDS = ROOT / "examples" / "sounds"
+OWN_DATA = ROOT / ".earmark"
+"""Where the program keeps data unless a setting names another place."""
+REQUESTS_NAME = "freesound-requests.sqlite"
 PREFIX = "EARMARK_"
 OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     "freesound_api_key": ("FREESOUND_API_KEY",),
@@ -214,11 +217,13 @@ class Settings(BaseSettings):
     freesound_api: WebAddress = Field(
         "https://freesound.org/apiv2", description="Address of the Freesound API"
     )
-    freesound_requests_file: Path = Field(
-        ROOT / ".earmark" / "freesound-requests.sqlite",
+    freesound_requests_file: Path | None = Field(
+        None,
         validation_alias=_variables("freesound_requests_file"),
         description="File in which requests to Freesound are counted; "
-        "all programs of a machine share one",
+        "all programs of a machine share one; without it "
+        "`.earmark/freesound-requests.sqlite`, or in the workspace where the program's folder "
+        "cannot be written",
     )
     preview_hosts: Names = Field(
         ("cdn.freesound.org", "freesound.org"),
@@ -337,6 +342,15 @@ class Settings(BaseSettings):
         return (self.sounds or EXAMPLE_SOUNDS).expanduser().resolve()
 
     @property
+    def requests_file(self) -> Path:
+        """Return the file in which requests to Freesound are counted."""
+        if self.freesound_requests_file:
+            return self.freesound_requests_file.expanduser()
+        is_installed_read_only = self.workspace and not _can_be_written(OWN_DATA)
+        folder = self.workspace_folder if is_installed_read_only else OWN_DATA
+        return folder / REQUESTS_NAME
+
+    @property
     def workspace_folder(self) -> Path:
         """Return the workspace's folder: the one that is set, or one per folder of sounds."""
         if self.workspace:
@@ -344,12 +358,12 @@ class Settings(BaseSettings):
         if self.hopsworks_host:
             host = f"{self.hopsworks_host}:{self.hopsworks_port}"
             address = f"{host}/{self.hopsworks_project}/{self.hopsworks_folder}"
-            return ROOT / ".earmark" / f"hopsworks-{_short_hash(address)}"
+            return OWN_DATA / f"hopsworks-{_short_hash(address)}"
         if not self.sounds:
-            return ROOT / ".earmark" / "examples"
+            return OWN_DATA / "examples"
         folder = self.sounds_folder
         slug = re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-")
-        return ROOT / ".earmark" / f"{slug}-{_short_hash(str(folder))}"
+        return OWN_DATA / f"{slug}-{_short_hash(str(folder))}"
 
     @property
     def can_sign_in(self) -> bool:
@@ -380,6 +394,12 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read the environment first, then secrets.toml."""
         return init_settings, env_settings, InitSettingsSource(settings_cls, _from_secrets())
+
+
+def _can_be_written(folder: Path) -> bool:
+    """Return True if a folder, or what will hold it, can be written."""
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    return os.access(existing, os.W_OK)
 
 
 def _short_hash(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from app import services
 from app.views import filters, sound_list
 from app.views.desk import review_mode
 from app.views.fetch import can_fetch, fetch_section
@@ -13,6 +14,7 @@ def main() -> None:
     view = current_view()
     with st.container(key="monitor-head", horizontal=True, vertical_alignment="center"):
         st.title("Monitor", anchor=False, width="content")
+        services.workspace()  # where it cannot be opened, the page ends here and says why
         filters.mode_switch(view)
         sound_list.summary()
         if can_fetch():

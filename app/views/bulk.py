@@ -7,7 +7,7 @@ import streamlit as st
 
 from app import auth, services, state
 from app.text import plain, plural
-from app.views.errors import log_error
+from app.views.errors import log_error, shows_errors
 from app.views.view import View
 from core.curation.bulk import (
     MAX_SOUNDS,
@@ -41,6 +41,7 @@ def reset() -> None:
 
 
 @st.dialog("Bulk edit", width="medium", icon=":material/checklist:", on_dismiss="rerun")
+@shows_errors
 def bulk_dialog(view: View) -> None:
     """Draw the form; while an edit runs its progress; afterwards its outcome and the undo."""
     viewer = auth.viewer()

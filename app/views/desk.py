@@ -18,6 +18,7 @@ from app.views.desk_sounds import (
     vocabulary_data,
     vocabulary_version,
 )
+from app.views.errors import shows_errors
 from app.views.view import View
 from core.tags import clean
 
@@ -29,6 +30,7 @@ NAME_PROBLEM = "This name cannot be used. Choose another one."
 
 
 @st.fragment
+@shows_errors
 def review_mode(view: View) -> None:
     """Draw review mode for a view.
 

@@ -4,6 +4,7 @@ import streamlit as st
 
 from app import services
 from app.text import plural
+from app.views.errors import shows_errors
 from app.views.view import View
 from core.curation.export import FILE_NAMES, ExportFormat, export_chunks
 from core.errors import EarmarkError
@@ -21,6 +22,7 @@ MIME_TYPES: dict[ExportFormat, str] = {
 
 
 @st.dialog("Export", icon=":material/download:")
+@shows_errors
 def export_dialog(view: View) -> None:
     """Draw the choice of a format, and the download."""
     count = services.workspace().sounds.count(view.query)

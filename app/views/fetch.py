@@ -7,7 +7,7 @@ import streamlit as st
 from app import auth, services, state
 from app.fetcher import Fetch
 from app.text import bullets, plain, plural
-from app.views.errors import log_error
+from app.views.errors import log_error, shows_errors
 from core.people import shown_name
 from core.storage.runs import Run
 
@@ -25,6 +25,7 @@ def can_fetch() -> bool:
 
 
 @st.fragment(run_every=POLL_INTERVAL_S)
+@shows_errors
 def fetch_section() -> None:
     """Draw the button, the progress of anybody's fetch, and its outcome to those who saw it."""
     fetch = services.fetcher().current

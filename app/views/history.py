@@ -7,12 +7,14 @@ import streamlit as st
 from app import auth, services
 from app.text import ago, plain
 from app.views import review_actions
+from app.views.errors import shows_errors
 from app.views.event_text import event_text
 from core.curation.errors import UnknownEvent
 from core.curation.history import HistoryEntry, history_of, revert_to
 
 
 @st.dialog("History", width="large", icon=":material/history:")
+@shows_errors
 def history_dialog(sound_id: str) -> None:
     """Draw the history, newest first."""
     entries = history_of(services.workspace().events.of_sound(sound_id))

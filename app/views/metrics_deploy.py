@@ -9,7 +9,7 @@ import streamlit as st
 from app import auth, services, state
 from app.auth import Viewer
 from app.text import bullets, plain, plural
-from app.views.errors import log_error
+from app.views.errors import log_error, shows_errors
 from core.errors import EarmarkError
 from core.events.types import ModelRef
 from core.storage.active_model import active_version, deploy_model
@@ -67,6 +67,7 @@ def roll_back_button() -> None:
 
 
 @st.dialog("Deploy this version?", icon=":material/rocket_launch:")
+@shows_errors
 def _deploy_dialog(version: Version) -> None:
     """Say what changes, and ask for a reason and a second press."""
     st.markdown(f"**{plain(str(version.model))}** will predict in every running app and job.")
@@ -76,6 +77,7 @@ def _deploy_dialog(version: Version) -> None:
 
 
 @st.dialog("Reject this version?", icon=":material/block:")
+@shows_errors
 def _reject_dialog(model: ModelRef) -> None:
     """Ask for a reason and a second press."""
     st.markdown(f"**{plain(str(model))}** stays in the registry, marked as rejected.")

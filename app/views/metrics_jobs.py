@@ -8,7 +8,7 @@ import streamlit as st
 from app import auth, services, state
 from app.job_runner import NAMES, JobKind
 from app.text import ago, plain
-from app.views.errors import log_error
+from app.views.errors import log_error, shows_errors
 from app.views.metrics_jobs_list import RunRow, count_text, rows_html
 from core.people import shown_name
 from core.pipeline.schedule import due_at, last_start, max_quiet_days, quiet_since
@@ -102,6 +102,7 @@ def _span(time: timedelta) -> str:
 
 
 @st.fragment(run_every=POLL_INTERVAL_S)
+@shows_errors
 def jobs_now() -> None:
     """Draw the runs that go on, and what a maintainer may start; anew every few seconds."""
     runs = services.workspace().runs.running()

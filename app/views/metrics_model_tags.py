@@ -8,6 +8,7 @@ import streamlit as st
 from app import state
 from app.components.score_table import Cell, Column, Scored, score_table
 from app.text import plural
+from app.views.errors import shows_errors
 from app.views.metrics_address import set_params
 from core.model.bundle import Bundle
 from core.model.metrics_report import difference, scored_tags
@@ -90,6 +91,7 @@ def scores_csv(bundle: Bundle) -> bytes:
 
 
 @st.fragment
+@shows_errors
 def threshold_explorer(bundle: Bundle) -> None:
     """Draw what would be suggested if every tag had the threshold for a precision."""
     st.header("Threshold explorer", anchor=False)

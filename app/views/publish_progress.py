@@ -14,6 +14,7 @@ from app.sending import Sending
 from app.text import plain
 from app.views.clip_analysis import analyse, current_requester
 from app.views.draft import delete_draft
+from app.views.errors import shows_errors
 from core.audio.types import AudioLimits
 from core.people import Person
 from core.publishing.form import UploadForm, check
@@ -79,6 +80,7 @@ def _report_place(sending: Sending, place: int) -> None:
 
 
 @st.fragment(run_every=POLL_INTERVAL_S)
+@shows_errors
 def watch(clip_key: str) -> None:
     """Draw how far it is; the whole page again when it has ended."""
     sending = state.sending(clip_key).get()

@@ -13,6 +13,7 @@ from app.auth import Viewer
 from app.components.tag_editor import tag_editor
 from app.text import plain
 from app.views import review_actions
+from app.views.errors import shows_errors
 from app.views.history import history_dialog
 from app.views.similar import similar_dialog
 from app.views.sound_parts import offered_tags, rejected_tags, sound_player
@@ -62,6 +63,7 @@ def review_card(data: CardData, vocabulary: tuple[TagEntry, ...], unsaved: Delta
 
 
 @st.fragment
+@shows_errors
 def _card(
     sound_id: str, vocabulary: tuple[TagEntry, ...], unsaved: DeltaGenerator, loaded: list[CardData]
 ) -> None:
@@ -221,6 +223,7 @@ def _name_form(sound_id: str) -> None:
 
 
 @st.fragment(run_every=POLL_INTERVAL_S)
+@shows_errors
 def _sync_status(event_id: str) -> None:
     """Show where a save is: on this server only, then in the shared workspace too."""
     if services.workspace().sync.waiting([event_id]):

@@ -6,6 +6,7 @@ from app import auth, services, state
 from app.components.tag_editor import edited_tags, forget_edits, tag_editor
 from app.text import plural
 from app.views import review_actions
+from app.views.errors import shows_errors
 from app.views.sound_list import known_tags
 from app.views.sound_parts import offered_tags, sound_player
 from core.curation.second_opinion import blind_state, is_waiting_for, waiting_for
@@ -24,6 +25,7 @@ def _share() -> float:
 
 
 @st.dialog("Second opinion", width="large", icon=":material/visibility_off:", on_dismiss="rerun")
+@shows_errors
 def second_opinion_dialog() -> None:
     """Draw one sound after another that waits for the viewer's opinion."""
     sounds = _waiting(auth.viewer().actor)

@@ -10,6 +10,7 @@ from app.routes import media_url
 from app.state import ListedPage
 from app.text import plain
 from app.views import review_actions
+from app.views.errors import shows_errors
 from app.views.sound_text import facts_text
 from app.views.view import View, current_view, go_to
 from core.curation.similar import Neighbour
@@ -21,6 +22,7 @@ MAX_INDEXING_S = 0.3
 
 
 @st.dialog("Similar sounds", width="large", icon=":material/graphic_eq:")
+@shows_errors
 def similar_dialog(sound_id: str) -> None:
     """Draw the nearest sounds by embedding."""
     sound = services.workspace().sounds.get(sound_id)

@@ -11,7 +11,7 @@ from app.components.card_list import card_list
 from app.state import ListedPage
 from app.text import ago, plain, plural
 from app.views import review_actions
-from app.views.errors import log_error
+from app.views.errors import log_error, shows_errors
 from app.views.fetch import can_fetch
 from app.views.review_card import CardData, card_key, review_card
 from app.views.similar import similar_page
@@ -28,6 +28,7 @@ COUNTS_TTL_S = 300
 
 
 @st.fragment(run_every=POLL_INTERVAL_S)
+@shows_errors
 def summary() -> None:
     """Draw the counts; new sounds are announced, but do not move the list by themselves."""
     workspace = services.workspace()

@@ -8,7 +8,7 @@ import streamlit as st
 from app import auth, services, state
 from app.auth import Viewer
 from app.text import plain
-from app.views.errors import log_error
+from app.views.errors import log_error, shows_errors
 from core.errors import EarmarkError
 from core.events.fold import SoundState
 from core.people import user_id
@@ -31,6 +31,7 @@ def may_be_offered(sound: SoundState, viewer: Viewer) -> bool:
 
 
 @st.dialog("Withdraw this sound?", icon=":material/delete_forever:")
+@shows_errors
 def withdraw_dialog(sound_id: str) -> None:
     """Ask for a reason and a second press."""
     st.markdown(

@@ -6,6 +6,7 @@ import streamlit as st
 
 from app import auth, services
 from app.text import plain, plural
+from app.views.errors import shows_errors
 from core.curation.agreement import MIN_JUDGEMENTS, AgreementReport, Kappa, agreement_report
 from core.curation.your_work import LearnedVersion, learned_versions, your_work
 from core.events.types import iso
@@ -15,6 +16,7 @@ CACHE_S = 120
 
 
 @st.dialog("Your work", icon=":material/person:")
+@shows_errors
 def your_work_dialog() -> None:
     """Draw the viewer's reviews, and which model version learned from their corrections."""
     actor = auth.viewer().actor
@@ -50,6 +52,7 @@ def _learned_since(latest_rollout: str) -> tuple[LearnedVersion, ...]:
 
 
 @st.dialog("Agreement of curators", width="medium", icon=":material/groups:")
+@shows_errors
 def agreement_dialog() -> None:
     """Draw Cohen's kappa over the sounds that two people judged independently."""
     report = _report()

@@ -338,7 +338,7 @@ def client_from(
             "https://freesound.org/apiv2/apply gives."
         )
     limits = READING_ONLY if jobs_key else SHARED
-    budget = Budget(settings.freesound_requests_file.expanduser(), limits)
+    budget = Budget(settings.requests_file, limits)
     return FreesoundClient(
         key, budget, settings.freesound_api, tuple(settings.preview_hosts), sleep
     )

@@ -25,6 +25,8 @@ from core.storage.sidecars import LocalSidecars
 from core.storage.sync import NoSync
 from core.storage.workspace import Workspace
 
+OTHER_FOLDER = "EARMARK_WORKSPACE names another folder."
+
 
 @dataclass(frozen=True)
 class LocalStores:
@@ -81,10 +83,10 @@ def open_stores(folder: Path) -> LocalStores:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        reason = f"The workspace {folder} cannot be created: {error.strerror}."
+        reason = f"The workspace {folder} cannot be created: {error.strerror}. {OTHER_FOLDER}"
         raise StorageError(reason) from error
     if not os.access(folder, os.W_OK):
-        raise StorageError(f"The workspace {folder} cannot be written.")
+        raise StorageError(f"The workspace {folder} cannot be written. {OTHER_FOLDER}")
     database = Database(folder / DATABASE_NAME)
     return LocalStores(
         folder=folder,

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 
+import click
 import pytest
 
 from core import cli
@@ -170,6 +171,17 @@ def test_wrong_use_is_explained_without_a_traceback(earmark, process):
         assert result.returncode not in (0, None)
         assert result.stderr.strip()
         assert "Traceback" not in result.stderr
+
+
+def test_training_where_its_packages_are_not_installed_is_one_sentence(monkeypatch, capsys):
+    @click.command()
+    def train():
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    result = command_runner(train, monkeypatch, capsys)()
+    assert result.returncode == 1
+    assert "torch is not installed here" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_the_log_level_decides_what_is_logged(earmark, tmp_path):

@@ -1,12 +1,13 @@
 """The doctor: what is set up, what is missing, what is broken; nothing is left behind."""
 
+import importlib.metadata
 import os
 from pathlib import Path
 
 import pytest
 
 from core import cli
-from core.doctor import Finding, examine
+from core.doctor import FOR_TRAINING, Finding, examine
 from core.storage.hopsworks.client import disconnect
 from core.storage.local import open_local_workspace
 from tests.helpers.commands import command_runner
@@ -79,6 +80,26 @@ def test_what_is_broken_is_said_and_is_a_failure(doctor, environment, text):
 
 
 # Workspace
+
+
+@pytest.mark.parametrize(
+    ("missing", "health", "text"),
+    [
+        (FOR_TRAINING, "absent", "no model can be trained here. Everything else works."),
+        (("torch", "streamlit"), "broken", "streamlit missing instead of"),
+    ],
+)
+def test_without_what_only_training_needs_the_rest_works(look, monkeypatch, missing, health, text):
+    version = importlib.metadata.version
+
+    def installed(name):
+        if name in missing:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", installed)
+    finding = look("Packages")
+    assert (finding.health, text in finding.text) == (health, True)
 
 
 def test_a_workspace_is_described_and_nothing_is_left_in_it(look, tmp_path):

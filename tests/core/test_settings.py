@@ -1,7 +1,9 @@
+import os
 import re
 
 import pytest
 
+from core import settings
 from core.audio.types import SAMPLES_PER_SECOND, AudioLimits
 from core.settings import (
     EXAMPLE_SOUNDS,
@@ -31,6 +33,19 @@ def test_each_folder_of_sounds_has_a_workspace_of_its_own(monkeypatch, tmp_path)
 def test_a_workspace_can_be_named(monkeypatch, tmp_path):
     monkeypatch.setenv("EARMARK_WORKSPACE", str(tmp_path / "w"))
     assert read_settings().workspace_folder == tmp_path / "w"
+
+
+def test_requests_are_counted_in_the_workspace_where_the_program_s_folder_cannot_be_written(
+    monkeypatch, tmp_path
+):
+    monkeypatch.delenv("EARMARK_FREESOUND_REQUESTS_FILE")
+    monkeypatch.setenv("EARMARK_WORKSPACE", str(tmp_path / "w"))
+    name = "freesound-requests.sqlite"
+    assert read_settings().requests_file == settings.OWN_DATA / name
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert read_settings().requests_file == tmp_path / "w" / name
+    monkeypatch.setenv("EARMARK_FREESOUND_REQUESTS_FILE", str(tmp_path / "counted"))
+    assert read_settings().requests_file == tmp_path / "counted"
 
 
 def test_an_empty_variable_means_not_set(monkeypatch):

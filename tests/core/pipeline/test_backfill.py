@@ -281,7 +281,7 @@ def test_a_task_is_the_same_after_the_way_to_a_worker_and_names_no_key(settings,
     sound = freesound_server.state.add_sound("alice")
     client = FreesoundClient(
         settings.freesound_api_key,
-        Budget(settings.freesound_requests_file, PLENTY),
+        Budget(settings.requests_file, PLENTY),
         settings.freesound_api,
     )
     model = ModelRef(name="m", version=1, fingerprint="f")
@@ -302,7 +302,7 @@ def test_a_sound_uploaded_at_a_time_that_utc_lacks_is_listed_all_the_same(
 ):
     client = FreesoundClient(
         settings.freesound_api_key,
-        Budget(settings.freesound_requests_file, PLENTY),
+        Budget(settings.requests_file, PLENTY),
         settings.freesound_api,
     )
     times = ("9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+14:00", "yesterday", "")
