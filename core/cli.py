@@ -327,6 +327,36 @@ def similar(sound_id: str, limit: int) -> None:
         click.echo(line)
 
 
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def backup(file: Path) -> None:
+    """Write a backup of the workspace to FILE, and check it; the workspace may be in use.
+
+    Without sign-ins and drafts. Interrupted, the same command goes on.
+    """
+    from core.storage.backup import back_up
+
+    folder = read_settings().workspace_folder
+    done = back_up(folder, file)
+    size = f"{done.files:,} files, {done.size / 1e6:,.1f} MB"
+    text = f"Backup of {folder} as of {done.created}: {file} ({size}), read again and checked."
+    click.echo(text, err=True)
+    if done.left_out:
+        click.echo(f"Not in it: {', '.join(done.left_out)}.", err=True)
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def restore(file: Path) -> None:
+    """Bring the workspace in the backup FILE back, into a folder where there is none."""
+    from core.storage.restore import restore as restore_workspace
+
+    folder = read_settings().workspace_folder
+    about = restore_workspace(file, folder)
+    text = f"The workspace as of {about.created} is in {folder}. Everybody signs in anew."
+    click.echo(text, err=True)
+
+
 def _parse_file(file: Path) -> "tuple[list[Event], list[tuple[int, str]]]":
     """Return a file's events, and (line number, reason) for each line that is none."""
     from core.events.formats import from_prototype_format, parse_lines

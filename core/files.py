@@ -115,6 +115,20 @@ def write_chunks_atomic(path: Path, chunks: Iterable[bytes]) -> int:
     return size
 
 
+def bring_to_disk(path: Path) -> None:
+    """Return when a file, or a folder with everything in it, is on the disk.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    if sys.platform == "linux":
+        os.sync()  # other systems only begin to write
+        return
+    _sync([path])
+    for inner in path.rglob("*"):
+        _sync([inner])
+
+
 def _sync(paths: Sequence[Path]) -> None:
     """Return when these files or folders, and the names in them, are on the disk."""
     if sys.platform == "linux" and len(paths) > MAX_SINGLE_SYNCS:
