@@ -11,13 +11,21 @@ from starlette.middleware import Middleware
 from app.browser import BrowserIds
 from app.index_page import IndexPage
 from app.lifespan import lifespan
+from app.request_checks import RequestChecks
 from app.routes import ROUTES
+from app.security_headers import SecurityHeaders
 from app.upload_limits import UploadLimits
 
 app = st.App(
     Path(__file__).parent / "app" / "main.py",
     routes=ROUTES,
-    middleware=[Middleware(BrowserIds), Middleware(IndexPage), Middleware(UploadLimits)],
+    middleware=[
+        Middleware(SecurityHeaders),
+        Middleware(RequestChecks),
+        Middleware(BrowserIds),
+        Middleware(IndexPage),
+        Middleware(UploadLimits),
+    ],
     lifespan=lifespan,
 )
 

@@ -1,6 +1,7 @@
 """The viewer: who they are, what they may do, and their sign-in."""
 
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +13,19 @@ from pydantic import SecretStr
 from app import browser, services, state
 from core.files import write_atomic
 from core.freesound.errors import NotSignedIn
+from core.freesound.oauth import Account
+from core.freesound.sign_ins import SignedIn
 from core.people import Person, local_actor
 from core.publishing.upload import Result, WithToken
 from core.settings import is_loopback
 
 logger = logging.getLogger(__name__)
 
-FORWARDED_HEADERS = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip")
+PROXY_HEADERS = re.compile(
+    r"(via|forwarded|x-forwarded|x-original|x-real-ip|x-client-ip|x-cluster-client-ip|"
+    r"true-client-ip|cf-|cdn-).*",
+    re.IGNORECASE,
+)
 """Headers that a proxy leaves behind."""
 
 
@@ -64,12 +71,14 @@ class SignInBox:
     Attributes:
         person: Who is signed in.
         can_sign_in: True if signing in is set up.
+        may_choose: True if somebody has signed out at this browser: Freesound may know them still.
         restriction: Why the viewer may not edit; empty if they may.
         local_name: The name that edits on this machine are recorded under, if it may be changed.
     """
 
     person: Person | None
     can_sign_in: bool
+    may_choose: bool
     restriction: str
     local_name: str
 
@@ -79,42 +88,52 @@ def viewer() -> Viewer:
 
     Every handler asks anew: a message to the server can ask for what a page hides.
     """
-    sign_ins, is_local = services.sign_ins(), is_local_access()
-    person = sign_ins.person(browser.browser_id()) if sign_ins else None
+    signed_in, is_local = _signed_in(), is_local_access()
+    person = signed_in.person if signed_in else None
     name = person.name if person else local_name() if is_local else "visitor"
-    settings = services.settings()
-    editors = (*settings.curators, *settings.maintainers)
     return Viewer(
         name=name,
         actor=person.actor if person else local_actor(name),
         person=person,
-        edit=_permission(person, editors, "curator", "correct tags"),
-        run=_permission(person, settings.maintainers, "maintainer", "do that"),
+        edit=_permission(signed_in, ("curator", "maintainer"), "correct tags"),
+        run=_permission(signed_in, ("maintainer",), "do that"),
         is_visitor=not is_local and person is None,
     )
 
 
-def _permission(
-    person: Person | None, holders: tuple[int, ...], role: str, action: str
-) -> Permission:
+def _signed_in() -> SignedIn | None:
+    sign_ins, browser_id = services.sign_ins(), browser.browser_id()
+    return sign_ins.signed_in(browser_id) if sign_ins and browser_id else None
+
+
+def _permission(signed_in: SignedIn | None, roles: tuple[str, ...], action: str) -> Permission:
+    """Return if one of the roles is held: today, and since the browser got its id.
+
+    Somebody else may know an older id, from when there was nothing to gain with it.
+    """
     if is_local_access():
         return Permission(True)
     if services.sign_ins() is None:
         setup = "Signing in with Freesound is not set up on this server"
         return Permission(False, f"{setup}, so nobody can {action} here.")
-    if person is None:
+    if signed_in is None:
         return Permission(False, f"Sign in with Freesound to {action}.")
-    if person.user_id in holders:
-        return Permission(True)
-    request = f"To become one, give a maintainer your Freesound user id, {person.user_id}."
-    return Permission(False, f"Only {role}s can {action} here. {request}")
+    user_id = signed_in.person.user_id
+    held = services.settings().roles_of(user_id).split()
+    if not set(roles) & set(held):
+        request = f"To become one, give a maintainer your Freesound user id, {user_id}."
+        return Permission(False, f"Only {roles[0]}s can {action} here. {request}")
+    if signed_in.roles is not None and not set(roles) & set(signed_in.roles.split()):
+        return Permission(False, f"You have become a {roles[0]}. Reload the page to {action}.")
+    return Permission(True)
 
 
 def is_local_access() -> bool:
     """Return True if only somebody at this machine can be looking: they may do everything.
 
-    The workspace must be this machine's own, the server must listen on loopback and know of no
-    public address, and the request must show no trace of a proxy or of a foreign host name.
+    The workspace must be this machine's own, and the server must listen on loopback and know of no
+    public address. The request must come from a page of this server under a name of this machine,
+    and show no trace of a proxy.
     """
     settings = services.settings()
     if settings.hopsworks_host or browser.exposed().is_set():
@@ -123,8 +142,17 @@ def is_local_access() -> bool:
     if not is_loopback(st.get_option("server.address") or "") or not is_loopback(public):
         return False
     headers = st.context.headers
-    host = urlsplit(f"//{headers.get('Host') or 'localhost'}").hostname or ""
-    return is_loopback(host) and not any(headers.get(name) for name in FORWARDED_HEADERS)
+    host = (headers.get("Host") or "").lower()
+    is_own = headers.get("Origin", "").lower() in (f"http://{host}", f"https://{host}")
+    is_proxied = any(PROXY_HEADERS.fullmatch(name) for name in headers)
+    return is_own and is_loopback(urlsplit(f"//{host}").hostname or "") and not is_proxied
+
+
+def browser_id() -> str | None:
+    """Return the browser's id where something may be kept under it; None where it is retired."""
+    sign_ins, browser_id = services.sign_ins(), browser.browser_id()
+    is_retired = sign_ins and browser_id and sign_ins.retired(browser_id)
+    return None if is_retired else browser_id
 
 
 def local_name() -> str:
@@ -160,16 +188,15 @@ def _name_file() -> Path:
 def with_token(person: Person) -> WithToken:
     """Return a function that calls others with a person's access token.
 
-    It raises `NotSignedIn` once somebody else is signed in at this browser, or nobody.
+    It raises `NotSignedIn` where somebody else is signed in at this browser, or nobody, and once
+    the sign-in has ended. The browser's id may change meanwhile.
     """
-    sign_ins, browser_id = services.sign_ins(), browser.browser_id()
+    sign_ins, signed_in = services.sign_ins(), _signed_in()
 
     def call_with_token(call: Callable[[SecretStr], Result]) -> Result:
-        current = sign_ins.person(browser_id) if sign_ins else None
-        is_same = current is not None and current.user_id == person.user_id
-        if sign_ins is None or browser_id is None or not is_same:
+        if sign_ins is None or signed_in is None or signed_in.person.user_id != person.user_id:
             raise NotSignedIn("Please sign in with Freesound first.")
-        return sign_ins.with_token(browser_id, call)
+        return sign_ins.with_token_of(signed_in.sign_in, call)
 
     return call_with_token
 
@@ -182,24 +209,25 @@ def sign_in_box() -> SignInBox:
     return SignInBox(
         person=current.person,
         can_sign_in=services.sign_ins() is not None,
+        may_choose=browser.is_asked(),
         restriction=current.edit.reason,
         local_name=current.name if can_rename else "",
     )
 
 
-def request_sign_in() -> None:
+def request_sign_in(account: Account = "any") -> None:
     """Leave for Freesound at the end of this run, when everything typed has been saved."""
-    state.sign_in_requested.set(True)
+    state.sign_in_requested.set(account)
 
 
 def sign_out() -> None:
     """End the sign-in of this browser and delete its draft: the next person may sit there."""
-    sign_ins, browser_id = services.sign_ins(), browser.browser_id()
-    if sign_ins is None or browser_id is None:
+    sign_ins, browser_id, person = services.sign_ins(), browser.browser_id(), viewer().person
+    if sign_ins is None or browser_id is None or person is None:
         return
-    logger.info("sign-out actor=%s", viewer().actor)
-    sign_ins.sign_out(browser_id)
-    services.drafts().delete(browser_id)
+    logger.info("sign-out actor=%s", person.actor)
+    sign_ins.retire(browser_id)
+    services.drafts().delete(browser_id, person.user_id)
     _end_session()
 
 
@@ -217,13 +245,31 @@ def claim_session(user_id: int) -> None:
 
 
 def has_session_ended() -> bool:
-    """Return True if this session's person has signed out or another one has signed in since."""
-    person = viewer().person
-    if person and session_owner() not in (None, person.user_id):
+    """Return True if the page has to be loaded anew, with the browser's next id.
+
+    That is so once this session's person has signed out, another one has signed in since, or
+    their roles are others.
+    """
+    sign_ins, signed_in, browser_id = services.sign_ins(), _signed_in(), browser.browser_id()
+    if sign_ins is None:
+        return state.session_ended.get()
+    if signed_in is None:
+        retired = sign_ins.retired(browser_id) if browser_id else None
+        if retired and retired.signed_out:
+            _end_session()
+    elif session_owner() not in (None, signed_in.person.user_id):
         _end_session()
-    elif person:
-        claim_session(person.user_id)
+    else:
+        claim_session(signed_in.person.user_id)
+        return sign_ins.has_other_roles(signed_in) or state.session_ended.get()
     return state.session_ended.get()
+
+
+def signed_in_elsewhere() -> bool:
+    """Return True if somebody has signed in at this browser, in another tab or window."""
+    sign_ins, browser_id = services.sign_ins(), browser.browser_id()
+    retired = sign_ins.retired(browser_id) if sign_ins and browser_id else None
+    return retired is not None and not retired.signed_out
 
 
 def _end_session() -> None:

@@ -5,7 +5,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import BaseModel, Field
@@ -44,7 +44,10 @@ class _DraftFile(BaseModel):
 
 
 class DraftStore:
-    """One draft per browser; the oldest are deleted first when they are too many."""
+    """A browser's drafts: one of each person who is signed in there, and one of nobody.
+
+    The oldest are deleted first when they are too many.
+    """
 
     def __init__(
         self, folder: Path, clock: Callable[[], float] = time.time, max_bytes: int = MAX_BYTES
@@ -54,14 +57,15 @@ class DraftStore:
         self._lock = threading.Lock()
 
     def save(self, browser_id: str, draft: Draft) -> None:
-        """Keep a draft in place of the browser's last one.
+        """Keep a draft in place of its owner's last one at this browser.
 
         A clip that is there already is not written again.
 
         Raises:
             OSError: The draft cannot be written.
         """
-        folder, sha = self._of(browser_id), hashlib.sha256(draft.data).hexdigest()
+        folder = self._of(browser_id, draft.owner)
+        sha = hashlib.sha256(draft.data).hexdigest()
         facts = _DraftFile(
             name=draft.name, form=draft.form, owner=draft.owner, sha256=sha, time=self._clock()
         )
@@ -73,34 +77,50 @@ class DraftStore:
             write_atomic(folder / "draft.json", facts.model_dump_json().encode())
 
     def load(self, browser_id: str, user_id: int | None) -> Draft | None:
-        """Return the browser's draft, unless it is old or somebody else began it there.
+        """Return a person's draft at this browser, else one that nobody owns and that is not old.
 
         Args:
             browser_id: The browser.
             user_id: Freesound user id of the person who is signed in; None for nobody.
         """
         with self._lock:
-            try:
-                facts, data = _read(self._of(browser_id))
-            except (OSError, ValueError):
-                return None
-            is_foreign = None not in (facts.owner, user_id) and facts.owner != user_id
-            if is_foreign or facts.time < self._clock() - MAX_AGE_S:
-                self._delete(browser_id)
-                return None
-        return Draft(facts.name, data, facts.form, facts.owner)
+            for owner in (user_id, None) if user_id else (None,):
+                draft = self._read(self._of(browser_id, owner))
+                if draft and draft.owner in (None, user_id):
+                    return draft
+        return None
 
-    def delete(self, browser_id: str) -> None:
-        """Delete the browser's draft."""
+    def move(self, browser_id: str, new_browser_id: str, user_id: int) -> None:
+        """Let a person's draft follow them to the browser's new id; no other one follows.
+
+        One that was begun before they signed in becomes theirs, and takes the place of an older.
+        """
+        draft = self.load(browser_id, None) or self.load(browser_id, user_id)
+        if draft:
+            self.save(new_browser_id, replace(draft, owner=user_id))
+        self.delete(browser_id, user_id)
+
+    def delete(self, browser_id: str, user_id: int | None = None) -> None:
+        """Delete a person's draft at this browser, and the one that nobody owns."""
         with self._lock:
-            self._delete(browser_id)
+            for owner in {user_id, None}:
+                shutil.rmtree(self._of(browser_id, owner), ignore_errors=True)
 
-    def _delete(self, browser_id: str) -> None:
-        shutil.rmtree(self._of(browser_id), ignore_errors=True)
+    def _of(self, browser_id: str, owner: int | None) -> Path:
+        """Return the folder of a draft; its name does not tell which browser it is of."""
+        name = f"{browser_id} {owner}" if owner else browser_id
+        return self._folder / hashlib.sha256(name.encode()).hexdigest()
 
-    def _of(self, browser_id: str) -> Path:
-        """Return the browser's folder; its name does not tell which browser that is."""
-        return self._folder / hashlib.sha256(browser_id.encode()).hexdigest()
+    def _read(self, folder: Path) -> Draft | None:
+        """Return the draft in a folder; None where there is none, or an old one, which goes."""
+        try:
+            facts, data = _read(folder)
+        except (OSError, ValueError):
+            return None
+        if facts.time < self._clock() - MAX_AGE_S:
+            shutil.rmtree(folder, ignore_errors=True)
+            return None
+        return Draft(facts.name, data, facts.form, facts.owner)
 
     def _make_room(self, needed: int) -> None:
         """Delete what has not been touched for a day, and the oldest until `needed` bytes fit."""

@@ -8,6 +8,7 @@ from streamlit.navigation.page import StreamlitPage
 from app import auth, services, state, upload_limits
 from app.components.redirect import redirect
 from app.routes import login_url, page_url
+from app.views.browser_notice import browser_notice
 from app.views.errors import show_error
 from app.views.sign_in_box import sign_in_box
 from core.errors import EarmarkError
@@ -37,9 +38,11 @@ def main() -> None:
             redirect(page_url(path))
             return
         sign_in_box()
+        browser_notice(path)
         page.run()
-        if state.sign_in_requested.pop():
-            redirect(login_url(path))
+        account = state.sign_in_requested.pop()
+        if account:
+            redirect(login_url(path, account), own_tab=page_url(path))
     except EarmarkError as error:
         show_error(error)
 

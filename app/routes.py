@@ -17,12 +17,15 @@ from starlette.routing import Route
 
 from app import browser, services
 from app.base_path import base_path
+from app.browser import RequestedBy
 from app.components.assets import asset
+from app.own_address import at_registered_host, own_address
 from app.twins import TwinsBusy, twins
 from app.vocabulary import vocabulary_json
 from core.errors import EarmarkError
 from core.freesound.errors import BadCredential
-from core.settings import is_loopback
+from core.freesound.oauth import Account
+from core.freesound.sign_ins import SignIns
 from core.storage.media import TWIN_SUFFIX
 
 logger = logging.getLogger(__name__)
@@ -40,6 +43,12 @@ _CONTENT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
+_COOKIES_NEEDED = (
+    "To sign in, this site must be allowed to set one cookie. Allow it and try again. "
+    "If you see Earmark inside another site's page, open it in a tab of its own."
+)
+_NO_ADDRESS = "The server does not know its public address (EARMARK_PUBLIC_URL)."
+_NO_CLIENT_ID = "This server has no Freesound client id (EARMARK_FREESOUND_CLIENT_ID)."
 _MESSAGE = Template((Path(__file__).parent / "assets" / "message.html").read_text("utf-8"))
 
 
@@ -58,13 +67,19 @@ def temporary_media_url(name: str) -> str:
     return f"{base_path()}/clips/{name}"
 
 
-def login_url(return_to: str) -> str:
+def login_url(return_to: str, account: Account = "any") -> str:
     """Return the address that starts a sign-in.
 
     Args:
         return_to: Path of the page to come back to; the monitor where it is none of ours.
+        account: Which of Freesound's accounts is wanted.
     """
-    return f"{base_path()}{LOGIN}?to={return_to if return_to in RETURN_PATHS else '/'}"
+    address = f"{base_path()}{LOGIN}?to={_own_page(return_to)}"
+    return address if account == "any" else f"{address}&account={account}"
+
+
+def _own_page(path: str) -> str:
+    return path if path in RETURN_PATHS else "/"
 
 
 def _media(request: Request) -> Response:
@@ -115,46 +130,53 @@ def _content(content: bytes, media_type: str) -> Response:
 
 
 async def _login(request: Request) -> Response:
-    """Send the browser to Freesound."""
-    browser_id, address = browser.id_in(request.headers), _own_address(request)
-    if browser_id is None:
-        return _message(
-            "Cookies are needed",
-            "To sign in, this site must be allowed to set one cookie. Allow it and try again.",
-        )
-    if address is None:
-        return _message(
-            "Sign-in is not set up here",
-            "The server does not know its public address (EARMARK_PUBLIC_URL).",
-        )
-    return_to = request.query_params.get("to", "/")
-    return_to = return_to if return_to in RETURN_PATHS else "/"
+    """Send the browser to Freesound, from the host that it comes back to."""
     try:
-        sign_ins = services.sign_ins()
-        if sign_ins is None:
-            return _message(
-                "Sign-in is not set up here",
-                "This server has no Freesound client id (EARMARK_FREESOUND_CLIENT_ID).",
-            )
-        url = await run_in_threadpool(sign_ins.begin, browser_id, address + CALLBACK, return_to)
+        return await run_in_threadpool(_begin, request, browser.requested_by(request))
     except EarmarkError as error:
         return _error_message("Sign-in is not available", error)
+
+
+def _begin(request: Request, requested_by: RequestedBy) -> Response:
+    """Return the way to Freesound, or to the registered host first: cookies belong to one host."""
+    query, settings, sign_ins = request.query_params, services.settings(), services.sign_ins()
+    elsewhere = at_registered_host(request.url.include_query_params(moved=1), settings)
+    if "moved" not in query and elsewhere:
+        return RedirectResponse(elsewhere, 303, headers=_UNCACHED)
+    if "moved" not in query and not requested_by.sent:
+        return _message("Cookies are needed", _COOKIES_NEEDED)
+    own = own_address(request.url, settings)
+    if own is None or sign_ins is None:
+        reason = _NO_ADDRESS if own is None else _NO_CLIENT_ID
+        return _message("Sign-in is not set up here", reason)
+    if requested_by.browser_id is None:
+        requested_by.give_id(browser.new_id())
+    account, return_to = _account(query.get("account", ""), requested_by), query.get("to", "/")
+    browser_id, callback = requested_by.browser_id or "", f"{own}{CALLBACK}"
+    url = sign_ins.begin(browser_id, callback, _own_page(return_to), account)
     return RedirectResponse(url, 303, headers=_UNCACHED)
+
+
+def _account(requested: str, requested_by: RequestedBy) -> Account:
+    """Return which account is to be asked for: after a sign-out, none without a question."""
+    if requested == "other":
+        return "other"
+    return "confirmed" if requested_by.ask or requested == "confirmed" else "any"
 
 
 async def _callback(request: Request) -> Response:
     """Take the code that Freesound sends back, in the browser that asked for it only."""
-    query = request.query_params
-    browser_id, state = browser.id_in(request.headers), query.get("state", "")
+    query, requested_by = request.query_params, browser.requested_by(request)
+    browser_id, state = requested_by.browser_id, query.get("state", "")
     try:
         sign_ins = services.sign_ins()
-        if sign_ins is None or browser_id is None or not state:
+        if sign_ins is None or browser_id is None or not requested_by.sent or not state:
             return _message(
                 "No sign-in in progress",
                 "This address only works at the end of a sign-in that began in this browser.",
             )
         if query.get("code") and "error" not in query:
-            path = await run_in_threadpool(sign_ins.finish, browser_id, state, query["code"])
+            path = await run_in_threadpool(_finish, sign_ins, requested_by, state, query["code"])
             return RedirectResponse(page_url(path), 303, headers=_UNCACHED)
         path = await run_in_threadpool(sign_ins.abandon, browser_id, state)
     except BadCredential as error:
@@ -169,14 +191,20 @@ async def _callback(request: Request) -> Response:
     )
 
 
-def _own_address(request: Request) -> str | None:
-    """Return this server's public address, or the request's where that is this machine."""
-    public = services.settings().public_url
-    if public:
-        return public
-    if not is_loopback(request.url.hostname or ""):
-        return None
-    return f"http://{request.url.netloc}{base_path()}"
+def _finish(sign_ins: SignIns, requested_by: RequestedBy, state: str, code: str) -> str:
+    """Sign a person in under a new id of the browser, to which their draft follows them.
+
+    Returns:
+        The page to show.
+    """
+    former, following, drafts = requested_by.browser_id or "", browser.new_id(), services.drafts()
+    finished = sign_ins.finish(former, state, code, following)
+    drafts.move(former, following, finished.person.user_id)
+    if finished.former and finished.former.user_id != finished.person.user_id:
+        drafts.delete(former, finished.former.user_id)
+    requested_by.give_id(following)
+    requested_by.set_ask(False)
+    return finished.return_to
 
 
 def _error_message(

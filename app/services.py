@@ -146,7 +146,8 @@ def sign_ins() -> SignIns | None:
         return None
     client_id, api = settings().freesound_client_id, settings().freesound_api
     oauth = OAuthClient(client_id, client.api_key, api)
-    return SignIns(settings().workspace_folder / "people.sqlite", oauth, client)
+    path, roles_of = settings().workspace_folder / "people.sqlite", settings().roles_of
+    return SignIns(path, oauth, client, roles_of=roles_of)
 
 
 def can_publish() -> bool:

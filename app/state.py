@@ -15,6 +15,7 @@ from app.limits import Refusal
 from app.sending import Sending
 from core.curation.bulk import BulkPlan, BulkResult
 from core.events.fold import SoundState
+from core.freesound.oauth import Account
 from core.publishing.upload_log import Upload
 
 T = TypeVar("T")
@@ -100,7 +101,7 @@ def component_value(key: str, name: str) -> object:
 page_path = Entry[str]("page-path", "")
 session_owner = Entry[int | None]("session-owner", None)
 session_ended = Entry[bool]("session-ended", False)
-sign_in_requested = Entry[bool]("sign-in-requested", False)
+sign_in_requested = Entry[Account | None]("sign-in-requested", None)
 logged_errors = Entry[frozenset[tuple[str, str]]]("logged-errors", frozenset())
 new_local_name = Entry[str]("new-local-name", "")
 
@@ -233,7 +234,6 @@ example = Entry[str | None]("example", None)
 last_input = Entry[str]("last-input", "")
 tried_clips = Entry[Mapping[str, TriedClip]]("tried-clips", {})
 refused_clips = Entry[Mapping[str, Refusal]]("refused-clips", {})
-counted_clips = Entry[frozenset[str]]("counted-clips", frozenset())
 begun_draft = Entry[Draft | None]("begun-draft", None)
 saved_draft = Entry[tuple[str, Draft] | None]("saved-draft", None)
 

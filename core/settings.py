@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from functools import lru_cache
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -58,6 +58,14 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def is_address(host: str) -> bool:
+    """Return True for an address in digits, which is no name."""
+    try:
+        return bool(ip_address(host))
+    except ValueError:
+        return False
+
+
 def _split_list(value: object) -> object:
     """Split a text of values separated by commas or spaces."""
     return re.split(r"[,\s]+", value.strip(" ,")) if isinstance(value, str) else value
@@ -86,7 +94,40 @@ def _check_address(value: str) -> str:
     return value.rstrip("/")
 
 
+def _check_host(value: str) -> str:
+    """Return a host name in lower case; `*.` before it stands for every name below it."""
+    if value != "*" and not re.fullmatch(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*", value.lower()):
+        raise ValueError("a host name such as earmark.example.org is needed, without port or path")
+    return value.lower()
+
+
+def _check_site(value: str) -> str:
+    """Return a site: scheme and host, perhaps a port."""
+    if not re.fullmatch(r"https?://(\*\.)?[a-z0-9.-]+(:[0-9]{1,5})?", value.lower()):
+        raise ValueError(
+            "the address of a site such as https://example.org is needed, without path"
+        )
+    return value.lower()
+
+
+def _check_network(value: str) -> str:
+    """Return an address, or a network of addresses, as it was written."""
+    ip_network(value, strict=False)
+    return value
+
+
 WebAddress = Annotated[str, AfterValidator(_check_address)]
+Hosts = Annotated[
+    tuple[Annotated[str, AfterValidator(_check_host)], ...], NoDecode, BeforeValidator(_split_list)
+]
+Sites = Annotated[
+    tuple[Annotated[str, AfterValidator(_check_site)], ...], NoDecode, BeforeValidator(_split_list)
+]
+Networks = Annotated[
+    tuple[Annotated[str, AfterValidator(_check_network)], ...],
+    NoDecode,
+    BeforeValidator(_split_list),
+]
 UserIds = Annotated[tuple[Annotated[int, Field(gt=0)], ...], NoDecode, BeforeValidator(_split_list)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_list)]
 Occasion = Literal["run_failed", "nothing_ran", "drift", "challenger_ready"]
@@ -244,6 +285,21 @@ class Settings(BaseSettings):
         description="Address (https) under which people reach the app, "
         "where that is not this machine",
     )
+    allowed_hosts: Hosts = Field(
+        (),
+        description="Further host names under which the app may be reached; localhost, addresses "
+        "in digits and the host of `EARMARK_PUBLIC_URL` always work. `*.example.org` stands for "
+        "all names below it, `*` for every name",
+    )
+    frame_ancestors: Sites = Field(
+        (),
+        description="Sites, such as https://example.org, that may show the app in a frame",
+    )
+    trusted_proxies: Networks = Field(
+        ("127.0.0.1", "::1"),
+        description="Addresses or networks of the proxies whose `X-Forwarded-For` is believed; "
+        "visitors are told apart by it",
+    )
     curators: UserIds = Field(
         (), description="Freesound user ids (numbers) of those who may correct tags"
     )
@@ -369,6 +425,11 @@ class Settings(BaseSettings):
     def can_sign_in(self) -> bool:
         """Return True if the credential for signing in with Freesound is complete."""
         return bool(self.freesound_api_key and self.freesound_client_id)
+
+    def roles_of(self, user_id: int) -> str:
+        """Return the roles of a Freesound user, separated by spaces; empty if there are none."""
+        holders = {"curator": self.curators, "maintainer": self.maintainers}
+        return " ".join(role for role, user_ids in holders.items() if user_id in user_ids)
 
     @property
     def secrets(self) -> tuple[SecretStr, ...]:

@@ -8,7 +8,7 @@ from functools import partial
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from app import services, state, upload_limits
+from app import browser, services, state, upload_limits
 from app.clips import BatchClip
 from app.predictor import ActivePredictor
 from app.text import bullets, clock, plain, plural
@@ -35,6 +35,7 @@ def upload_files() -> Sequence[UploadedFile]:
         type=sorted(EXTENSIONS),
         accept_multiple_files=True,
         max_upload_size=math.ceil(limits.megabytes),
+        disabled=not browser.keeps_cookies(),
         key=state.batch_files.key,
         help=f"Up to {MAX_FILES} files of up to {size}, {uploads.megabytes} MB in all",
     )

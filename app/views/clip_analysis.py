@@ -13,6 +13,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from app import auth, browser, services, state
 from app.analysis_queue import Report, Requester
+from app.client_address import client_address
 from app.clips import TriedClip
 from app.limits import Refusal
 from app.predictor import ActivePredictor
@@ -65,7 +66,20 @@ def current_requester() -> Requester:
     if person:
         name = f"user {person.user_id}"
         return Requester(name, name)
-    return Requester(f"address {st.context.ip_address}", f"browser {browser.browser_id()}")
+    return Requester(*visitor_names())
+
+
+def visitor_names() -> tuple[str, str]:
+    """Return what a visitor's clips are counted by: network address and browser.
+
+    Who keeps no cookies is told apart from others for as long as the page is open.
+    """
+    headers, trusted = st.context.headers, services.settings().trusted_proxies
+    forwarded_for = headers.get_all("X-Forwarded-For") if "X-Forwarded-For" in headers else []
+    address = client_address(st.context.ip_address, forwarded_for, trusted)
+    context = get_script_run_ctx(suppress_warning=True)
+    session = f"session {context.session_id}" if context else "none"
+    return f"address {address}", f"browser {browser.browser_id() or session}"
 
 
 def analyse_clip(
@@ -93,8 +107,7 @@ def analyse_clip(
     clip = state.tried_clips.get().get(key)
     if clip is None or clip.model != active.model or not _is_playable(clip):
         _raise_refusal(key, limits)
-        _count_visitors_clip(key)
-        with _remembered_outcome(key, limits), ExitStack() as spinner:
+        with _counted(key), _remembered_outcome(key, limits), ExitStack() as spinner:
             report = _page_report(label, show or _spinner_in(spinner))
             analysis = analyse(name, data, active, limits, current_requester(), report)
         clip = _tried_clip(key, analysis)
@@ -207,16 +220,14 @@ def _spinner_in(stack: ExitStack) -> Show:
 
 @contextmanager
 def _remembered_outcome(key: str, limits: AudioLimits) -> Iterator[None]:
-    """Remember a refusal; after an interruption the clip is not counted a second time."""
+    """Remember a refusal: the clip is not analysed again for it."""
     try:
         yield
     except (AudioError, WorkStopped) as error:
         refusals = {old: value for old, value in state.refused_clips.get().items() if old != key}
         refusals[key] = Refusal(limits, type(error), str(error))
         state.refused_clips.set(dict([*refusals.items()][-MAX_REMEMBERED_REFUSALS:]))
-        state.counted_clips.set(state.counted_clips.get() - {key})
         raise
-    state.counted_clips.set(state.counted_clips.get() - {key})
 
 
 def _raise_refusal(key: str, limits: AudioLimits) -> None:
@@ -236,22 +247,26 @@ def _is_playable(clip: TriedClip) -> bool:
     return services.temporary_media().path(clip.audio) is not None
 
 
-def _count_visitors_clip(key: str) -> None:
-    """Count a visitor's clip, unless it was counted and then interrupted; others have no limit.
+@contextmanager
+def _counted(key: str) -> Iterator[None]:
+    """Count a visitor's clip once an hour, unless it is no sound file; others have no limit.
 
     Raises:
         TooManyClips: They have reached it.
     """
-    if not auth.viewer().is_visitor or key in state.counted_clips.get():
+    if not auth.viewer().is_visitor:
+        yield
         return
-    limit = services.settings().visitor_uploads_an_hour
-    limits = {
-        f"address {st.context.ip_address}": CLIPS_PER_ADDRESS * limit,
-        f"browser {browser.browser_id()}": limit,
-    }
-    if not services.hourly_limit().spend(limits):
+    limit, (address, visitor) = services.settings().visitor_uploads_an_hour, visitor_names()
+    limits = {address: CLIPS_PER_ADDRESS * limit, visitor: limit}
+    clip = f"{visitor} {key}"
+    if not services.hourly_limit().spend(limits, clip):
         raise TooManyClips(
             f"Visitors can try {plural(limit, 'clip')} an hour. "
             "Sign in with Freesound, or come back later."
         )
-    state.counted_clips.set(state.counted_clips.get() | {key})
+    try:
+        yield
+    except AudioError:
+        services.hourly_limit().give_back(limits, clip)
+        raise

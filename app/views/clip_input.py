@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from app import state, upload_limits
+from app import browser, state, upload_limits
 from app.drafts import Draft
 from app.text import clock, plain
 from app.views.clip_analysis import audio_limits
@@ -60,6 +60,7 @@ def choose_clip(draft: Draft | None) -> ClipFile | None:
         recording = st.audio_input(
             "Record",
             sample_rate=RECORDING_RATE_HZ,
+            disabled=not browser.keeps_cookies(),
             key=state.recording.key,
             on_change=_note_input,
             args=("recording",),
@@ -88,6 +89,7 @@ def _file_uploader() -> UploadedFile | None:
         "Upload a sound",
         type=sorted(AUDIO_SUFFIXES),
         max_upload_size=math.ceil(limits.megabytes),
+        disabled=not browser.keeps_cookies(),
         key=state.upload.key,
         help=f"Up to {clock(limits.seconds)} and {limits.megabytes:g} MB: {FORMATS}",
         on_change=_note_input,

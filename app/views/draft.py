@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping
 
-from app import auth, browser, services, state
+from app import auth, services, state
 from app.drafts import Draft
 
 logger = logging.getLogger(__name__)
@@ -45,12 +45,12 @@ def load_draft() -> Draft | None:
 
 def delete_draft() -> None:
     """Forget the viewer's draft: it is published, or not wanted any more."""
-    browser_id = browser.browser_id()
+    browser_id = _browser_id()
     if browser_id is not None:
-        services.drafts().delete(browser_id)
+        services.drafts().delete(browser_id, auth.session_owner())
     state.saved_draft.pop()
 
 
 def _browser_id() -> str | None:
     """Return the browser's id where drafts are kept for it, else None."""
-    return browser.browser_id() if services.sign_ins() is not None else None
+    return auth.browser_id() if services.sign_ins() is not None else None

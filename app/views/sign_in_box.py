@@ -4,6 +4,7 @@ import streamlit as st
 
 from app import auth, state
 from app.text import plain
+from core.people import Person
 
 
 def sign_in_box() -> None:
@@ -11,26 +12,51 @@ def sign_in_box() -> None:
     box = auth.sign_in_box()
     with st.container(key="account", horizontal=True, vertical_alignment="center", gap="small"):
         if box.person:
-            st.markdown(f":material/account_circle: **{plain(box.person.name)}** on Freesound")
-            st.button(
-                "Sign out",
-                key="sign-out",
-                type="tertiary",
-                icon=":material/logout:",
-                on_click=auth.sign_out,
-            )
+            _signed_in(box.person)
         elif box.can_sign_in:
-            st.button(
-                "Sign in with Freesound",
-                key="sign-in",
-                icon=":material/login:",
-                on_click=auth.request_sign_in,
-            )
+            _sign_in(box.may_choose)
         if box.restriction:
             with st.popover("Read only", type="tertiary", icon=":material/lock:"):
                 st.caption(box.restriction)
         elif box.local_name:
             _name_form(box.local_name)
+
+
+def _signed_in(person: Person) -> None:
+    label = plain(person.name)
+    with st.popover(label, type="tertiary", icon=":material/account_circle:", key="signed-in"):
+        st.caption(f"Signed in as {label} on Freesound")
+        _other_account()
+    st.button(
+        "Sign out",
+        key="sign-out",
+        type="tertiary",
+        icon=":material/logout:",
+        on_click=auth.sign_out,
+    )
+
+
+def _sign_in(may_choose: bool) -> None:
+    st.button(
+        "Sign in with Freesound",
+        key="sign-in",
+        icon=":material/login:",
+        on_click=auth.request_sign_in,
+    )
+    if may_choose:
+        _other_account()
+
+
+def _other_account() -> None:
+    st.button(
+        "Use another account",
+        key="other-account",
+        type="tertiary",
+        icon=":material/switch_account:",
+        help="Logs out of Freesound in this browser, and asks for another name and password.",
+        on_click=auth.request_sign_in,
+        args=("other",),
+    )
 
 
 def _name_form(name: str) -> None:

@@ -6,7 +6,7 @@ Authlib does the protocol's parts.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import requests
 from authlib.integrations.base_client import OAuthError
@@ -23,6 +23,9 @@ from core.freesound.errors import (
 
 logger = logging.getLogger(__name__)
 
+Account = Literal["any", "confirmed", "other"]
+"""Which of Freesound's accounts is wanted: the one that is logged in there without a question, that
+one once the person has agreed, or one that they log in with anew."""
 TIMEOUT_S = (10, 30)
 _REQUEST_OPTIONS: dict[str, Any] = {"timeout": TIMEOUT_S, "allow_redirects": False}
 
@@ -49,17 +52,24 @@ class OAuthClient:
     client_secret: SecretStr
     api: str
 
-    def authorization_url(self, state: str, verifier: str, redirect_uri: str) -> str:
+    def authorization_url(
+        self, state: str, verifier: str, redirect_uri: str, account: Account = "any"
+    ) -> str:
         """Return the address to send the browser to.
 
         Args:
             state: Comes back with the callback.
             verifier: Stays here; only its hash travels.
             redirect_uri: Address of the callback.
+            account: Which account is wanted.
         """
-        address = f"{self.api}/oauth2/authorize/"
+        endpoint = "logout_and_authorize" if account == "other" else "authorize"
+        address = f"{self.api}/oauth2/{endpoint}/"
+        question = {} if account == "any" else {"approval_prompt": "force"}
         session = self._session(redirect_uri)
-        url, _ = session.create_authorization_url(address, state=state, code_verifier=verifier)
+        url, _ = session.create_authorization_url(
+            address, state=state, code_verifier=verifier, **question
+        )
         return str(url)
 
     def exchange(self, code: str, verifier: str, redirect_uri: str) -> Tokens:

@@ -43,7 +43,8 @@ def browser_sends(monkeypatch) -> dict[str, dict[str, str]]:
     """The `cookies` and `headers` that the browser sends; AppTest has none of its own."""
     from streamlit.runtime.context import ContextProxy
 
-    sent: dict[str, dict[str, str]] = {"cookies": {}, "headers": {"Host": "localhost:8501"}}
+    headers = {"Host": "localhost:8501", "Origin": "http://localhost:8501"}
+    sent: dict[str, dict[str, str]] = {"cookies": {}, "headers": headers}
     for name in sent:
         monkeypatch.setattr(ContextProxy, name, property(lambda self, name=name: sent[name]))
     return sent
@@ -113,16 +114,24 @@ def connected(app, freesound_server, monkeypatch):
 
 @pytest.fixture
 def sign_in(connected, browser_sends):
-    """Sign somebody in at the browser that AppTest plays: with login and consent at the double."""
+    """Sign somebody in at the browser that AppTest plays: with login and consent at the double.
+
+    The browser's id is `browser` then, unless somebody has signed out under it.
+    """
     from app import services
+    from app.browser import new_id
     from tests.servers.freesound.person import consent, parameters
 
     def sign_in(name: str, browser: str = BROWSER):
-        sign_ins = services.sign_ins()
-        answer = parameters(consent(sign_ins.begin(browser, CALLBACK, "/try"), name))
-        sign_ins.finish(browser, answer["state"], answer["code"])
-        browser_sends["cookies"]["earmark-browser"] = browser
-        return sign_ins.person(browser)
+        sign_ins, cookies = services.sign_ins(), browser_sends["cookies"]
+        former, following = cookies.get("earmark-browser") or new_id(), browser
+        if former == following or sign_ins.retired(following):
+            following = new_id()
+        answer = parameters(consent(sign_ins.begin(former, CALLBACK, "/try"), name))
+        finished = sign_ins.finish(former, answer["state"], answer["code"], following)
+        services.drafts().move(former, following, finished.person.user_id)
+        cookies["earmark-browser"] = following
+        return finished.person
 
     return sign_in
 

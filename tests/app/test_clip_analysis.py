@@ -124,15 +124,35 @@ def test_a_file_beyond_the_visitors_size_is_refused_with_both_figures(visited, b
     ]
 
 
-def test_a_file_that_was_refused_is_counted_once_however_often_the_page_is_drawn(visited, bark):
+def test_a_file_that_is_no_sound_is_not_counted_however_often_the_page_is_drawn(
+    visited, bark, new_session
+):
     page = Clip("notes.wav", b"just text").open(visited)
     for _ in range(3):
         page.run()
         assert "is not a sound file" in page.error[0].value
-    page.file_uploader(key="upload").upload(bark.name, bark.data).run()
-    assert not page.error
-    page.file_uploader(key="upload").upload("more.ogg", bark.data).run()
+    again = Clip("notes.wav", b"just text").open(new_session.open())
+    one, two, three = clips(bark)
+    for clip in (one, two):
+        again.file_uploader(key="upload").upload(clip.name, clip.data).run()
+        assert not again.error
+    again.file_uploader(key="upload").upload(three.name, three.data).run()
+    assert "Visitors can try 2 clips an hour" in again.error[0].value
+
+
+def test_the_same_clip_after_a_reload_is_not_counted_again(
+    visited, bark, new_session, browser_sends
+):
+    browser_sends["cookies"]["earmark-browser"] = "v" * 43
+    one, two, three = clips(bark)
+    for _ in range(3):
+        page = one.open(new_session.open())
+        page.file_uploader(key="upload").upload(two.name, two.data).run()
+        assert not page.error
+    page.file_uploader(key="upload").upload(three.name, three.data).run()
     assert "Visitors can try 2 clips an hour" in page.error[0].value
+    page.file_uploader(key="upload").upload(one.name, one.data).run()
+    assert not page.error
 
 
 def test_a_file_that_was_refused_is_read_again_under_other_limits(visited, sign_in, bark):

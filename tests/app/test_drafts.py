@@ -3,6 +3,7 @@
 import hashlib
 import json
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -64,19 +65,35 @@ def test_the_disk_does_not_tell_which_browser_a_draft_is_of(store, folder):
     assert not [path for path in files(folder) if HERS.encode() in path.read_bytes()]
 
 
-def test_somebody_elses_is_not_shown_and_is_deleted(store, folder):
+@pytest.mark.parametrize("person", [BOB, None])
+def test_somebody_elses_is_shown_to_nobody_and_kept_for_who_comes_back(store, person):
+    """A sign-in may have run out: whoever sits there then is a visitor."""
     store.save(HERS, DRAFT)
-    assert store.load(HERS, BOB) is None
-    assert files(folder) == []
-    assert store.load(HERS, ALICE) is None
+    assert store.load(HERS, person) is None
+    store.save(HERS, visitors := Draft("Dog", b"another", {}))
+    assert store.load(HERS, None) == visitors
+    assert store.load(HERS, ALICE) == DRAFT
 
 
-@pytest.mark.parametrize(("owner", "person"), [(None, ALICE), (ALICE, None), (None, None)])
-def test_a_draft_comes_along_when_somebody_signs_in_and_when_a_sign_in_has_run_out(
-    store, owner, person
-):
-    store.save(HERS, draft := Draft("Rain", b"the sound", {}, owner))
+@pytest.mark.parametrize("person", [ALICE, None])
+def test_a_draft_that_nobody_owns_is_of_whoever_is_at_the_browser(store, person):
+    store.save(HERS, draft := Draft("Rain", b"the sound", {}))
     assert store.load(HERS, person) == draft
+
+
+@pytest.mark.parametrize("owner", [None, ALICE])
+def test_a_draft_follows_its_person_to_the_browsers_new_id(store, folder, owner):
+    store.save(HERS, draft := Draft("Rain", b"the sound", {}, owner))
+    store.move(HERS, OTHER, ALICE)
+    assert store.load(OTHER, ALICE) == replace(draft, owner=ALICE)
+    assert [store.load(OTHER, None), store.load(HERS, ALICE), store.load(HERS, None)] == [None] * 3
+    assert len(files(folder)) == 2
+
+
+def test_nobody_elses_draft_follows(store):
+    store.save(HERS, DRAFT)
+    store.move(HERS, OTHER, BOB)
+    assert store.load(OTHER, BOB) is None
 
 
 def test_after_a_day_it_is_gone(store, clock, folder):
@@ -124,9 +141,9 @@ def test_when_there_is_no_room_the_oldest_goes(folder, clock):
 
 def test_deleted_is_deleted(store, folder):
     store.save(HERS, DRAFT)
-    store.delete(HERS)
+    store.delete(HERS, ALICE)
     assert (store.load(HERS, ALICE), files(folder)) == (None, [])
-    store.delete(HERS)
+    store.delete(HERS, ALICE)
 
 
 def tampered(facts: dict) -> list[bytes]:
@@ -193,9 +210,9 @@ def test_a_browser_without_cookies_keeps_nothing(connected, own_workspace, bark)
 def test_another_browser_is_not_offered_the_draft(
     connected, sign_in, bark, browser_sends, new_session
 ):
-    sign_in("alice")
+    alice = sign_in("alice")
     bark.open(connected)
-    assert services.drafts().load(browser_sends["cookies"]["earmark-browser"], None)
+    assert services.drafts().load(browser_sends["cookies"]["earmark-browser"], alice.user_id)
     browser_sends["cookies"]["earmark-browser"] = OTHER
     assert "Restored draft" not in new_session.text()
 
@@ -236,6 +253,18 @@ def test_a_draft_comes_along_through_a_sign_in(
     browser_sends["cookies"]["earmark-browser"] = HERS
     bark.open(connected)
     connected.text_input(key=bark.key("title")).set_value("A dog").run()
-    sign_in("alice", browser=HERS)
+    sign_in("alice")
     page = new_session.open()
     assert page.text_input(key=bark.key("title")).value == "A dog"
+
+
+def test_a_sign_in_that_has_run_out_does_not_show_its_draft_to_who_sits_there_then(
+    connected, sign_in, bark, browser_sends, new_session
+):
+    sign_in("alice")
+    bark.open(connected)
+    connected.text_input(key=bark.key("title")).set_value("My secret").run()
+    services.sign_ins().sign_out(browser_sends["cookies"]["earmark-browser"])
+    assert "Restored draft" not in new_session.text()
+    sign_in("alice")
+    assert new_session.open().text_input(key=bark.key("title")).value == "My secret"

@@ -225,13 +225,13 @@ def test_a_publication_is_logged(at_form, bark, caplog, freesound_server):
     assert "A dog" not in caplog.text
 
 
-def test_the_draft_of_a_published_sound_is_deleted(at_form, bark, new_session):
+def test_the_draft_of_a_published_sound_is_deleted(at_form, bark, new_session, alice):
     fill(at_form, bark)
-    assert services.drafts().load(BROWSER, None)
+    assert services.drafts().load(BROWSER, alice.user_id)
     press(at_form, bark)
-    assert services.drafts().load(BROWSER, None) is None
+    assert services.drafts().load(BROWSER, alice.user_id) is None
     at_form.run()
-    assert services.drafts().load(BROWSER, None) is None
+    assert services.drafts().load(BROWSER, alice.user_id) is None
     assert "Restored draft" not in new_session.text()
 
 

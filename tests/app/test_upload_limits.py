@@ -25,11 +25,32 @@ LARGE, SMALL = 1_500_000, 10
 MANY_FILES = {f"file-{number}": LARGE for number in range(6)}
 
 
+OPEN_APP = f"""
+import streamlit as st
+from starlette.middleware import Middleware
+from app.browser import BrowserIds
+from app.lifespan import lifespan
+from app.routes import ROUTES
+from app.upload_limits import UploadLimits
+
+app = st.App(
+    {str(ROOT / "app" / "main.py")!r},
+    routes=ROUTES,
+    middleware=[Middleware(BrowserIds), Middleware(UploadLimits)],
+    lifespan=lifespan,
+)
+"""
+"""The app without the checks that close Streamlit's own metrics: a test reads them."""
+
+
 @pytest.fixture(scope="module")
 def small_server(tmp_path_factory):
     """A server that keeps little, and forgets sessions soon."""
+    folder = tmp_path_factory.mktemp("uploads")
+    (folder / "streamlit_app.py").write_text(OPEN_APP, "utf-8")
     server = Server(
-        tmp_path_factory.mktemp("uploads") / "workspace",
+        folder / "workspace",
+        script=folder / "streamlit_app.py",
         EARMARK_MAX_MEGABYTES="2",
         EARMARK_UPLOAD_MEGABYTES_PER_SESSION="5",
         EARMARK_UPLOAD_MEGABYTES="8",

@@ -11,6 +11,11 @@ from app.components.register import register
 _COMPONENT = register(Path(__file__).parent)
 
 
-def redirect(path: str) -> None:
-    """Send the browser to a path of this server."""
-    _COMPONENT(key="redirect", data={"to": path})
+def redirect(path: str, own_tab: str = "") -> None:
+    """Send the browser to a path of this server.
+
+    Args:
+        path: The path.
+        own_tab: What to open in a new tab instead, where another page shows this one in a frame.
+    """
+    _COMPONENT(key="redirect", data={"to": path, "ownTab": own_tab})

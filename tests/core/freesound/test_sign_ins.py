@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+from urllib.parse import urlsplit
 
 import pytest
 from pydantic import SecretStr
@@ -18,7 +19,7 @@ from core.freesound.errors import (
 )
 from core.freesound.oauth import OAuthClient
 from core.freesound.rate_limit import Budget, Limits
-from core.freesound.sign_ins import MAX_STATES, SignIns
+from core.freesound.sign_ins import MAX_STATES, Finished, SignIns
 from core.people import Person
 from tests.servers.freesound.person import consent, parameters
 
@@ -48,11 +49,16 @@ def client(build_client):
 
 @pytest.fixture
 def build(freesound_server, credential, tmp_path, build_client):
-    def build(secret=credential.client_secret, clock=freesound_server.now) -> SignIns:
+    def build(
+        secret=credential.client_secret,
+        clock=freesound_server.now,
+        roles_of=lambda user_id: "",
+    ) -> SignIns:
         oauth = OAuthClient(
             credential.client_id, SecretStr(secret), f"{freesound_server.url}/apiv2"
         )
-        return SignIns(tmp_path / "people.sqlite", oauth, build_client(secret), clock)
+        path = tmp_path / "people.sqlite"
+        return SignIns(path, oauth, build_client(secret), clock, roles_of)
 
     return build
 
@@ -62,9 +68,13 @@ def sign_ins(build):
     return build()
 
 
-def sign_in(sign_ins: SignIns, browser: str = "browser-1", username: str = "alice") -> str:
-    landed = parameters(consent(sign_ins.begin(browser, CALLBACK, "/try"), username))
-    return sign_ins.finish(browser, landed["state"], landed["code"])
+def sign_in(
+    sign_ins: SignIns, browser: str = "browser-1", username: str = "alice", former: str = ""
+) -> Finished:
+    """Sign somebody in; `browser` is the browser's id afterwards."""
+    former = former or f"former-{browser}"
+    landed = parameters(consent(sign_ins.begin(former, CALLBACK, "/try"), username))
+    return sign_ins.finish(former, landed["state"], landed["code"], browser)
 
 
 def refreshes(server) -> int:
@@ -73,8 +83,8 @@ def refreshes(server) -> int:
 
 
 def test_a_person_who_agrees_is_signed_in_at_this_browser_only(sign_ins, freesound_server):
-    assert sign_in(sign_ins) == "/try"
     alice = freesound_server.state.users["alice"]
+    assert sign_in(sign_ins) == Finished("/try", Person(alice.id, "alice"), None)
     assert sign_ins.person("browser-1") == Person(alice.id, "alice")
     assert sign_ins.person("browser-2") is None
     assert sign_ins.person(None) is None
@@ -107,22 +117,22 @@ def test_a_callback_begun_in_another_browser_is_refused_and_used_up(sign_ins):
     """Login CSRF: the attacker's own callback must not sign the victim in as the attacker."""
     landed = parameters(consent(sign_ins.begin("attacker", CALLBACK, "/try"), "bob"))
     with pytest.raises(ForeignCallback):
-        sign_ins.finish("victim", landed["state"], landed["code"])
+        sign_ins.finish("victim", landed["state"], landed["code"], "next")
     assert sign_ins.person("victim") is None
     with pytest.raises(ForeignCallback):
-        sign_ins.finish("attacker", landed["state"], landed["code"])
+        sign_ins.finish("attacker", landed["state"], landed["code"], "next")
 
 
 def test_a_callback_works_once(sign_ins):
     landed = parameters(consent(sign_ins.begin("browser-1", CALLBACK, "/try"), "alice"))
-    sign_ins.finish("browser-1", landed["state"], landed["code"])
+    sign_ins.finish("browser-1", landed["state"], landed["code"], "next")
     with pytest.raises(ForeignCallback):
-        sign_ins.finish("browser-1", landed["state"], landed["code"])
+        sign_ins.finish("browser-1", landed["state"], landed["code"], "next")
 
 
 def test_a_made_up_state_is_refused_before_freesound_is_asked(sign_ins, freesound_server):
     with pytest.raises(ForeignCallback):
-        sign_ins.finish("browser-1", "made-up", "code")
+        sign_ins.finish("browser-1", "made-up", "code", "next")
     assert freesound_server.requests == []
 
 
@@ -131,7 +141,7 @@ def test_a_code_of_another_sign_in_does_not_fit(sign_ins):
     stolen = parameters(consent(sign_ins.begin("victim", CALLBACK, "/try"), "alice"))["code"]
     own = parameters(consent(sign_ins.begin("attacker", CALLBACK, "/try"), "bob"))
     with pytest.raises(SignInRefused):
-        sign_ins.finish("attacker", own["state"], stolen)
+        sign_ins.finish("attacker", own["state"], stolen, "next")
     assert sign_ins.person("attacker") is None
 
 
@@ -139,7 +149,7 @@ def test_a_sign_in_that_took_more_than_ten_minutes_is_refused(sign_ins, freesoun
     landed = parameters(consent(sign_ins.begin("browser-1", CALLBACK, "/try"), "alice"))
     freesound_server.advance(601)
     with pytest.raises(ForeignCallback):
-        sign_ins.finish("browser-1", landed["state"], landed["code"])
+        sign_ins.finish("browser-1", landed["state"], landed["code"], "next")
 
 
 def test_a_code_that_has_run_out_at_freesound_says_sign_in_again(sign_ins, build, freesound_server):
@@ -147,14 +157,14 @@ def test_a_code_that_has_run_out_at_freesound_says_sign_in_again(sign_ins, build
     landed = parameters(consent(patient.begin("browser-1", CALLBACK, "/try"), "alice"))
     freesound_server.advance(700)
     with pytest.raises(SignInRefused, match="please sign in again"):
-        patient.finish("browser-1", landed["state"], landed["code"])
+        patient.finish("browser-1", landed["state"], landed["code"], "next")
 
 
 def test_a_wrong_client_secret_is_the_operators_matter(build):
     wrong = build(secret="x" * 40)
     landed = parameters(consent(wrong.begin("browser-1", CALLBACK, "/try"), "alice"))
     with pytest.raises(BadCredential, match="whoever runs Earmark"):
-        wrong.finish("browser-1", landed["state"], landed["code"])
+        wrong.finish("browser-1", landed["state"], landed["code"], "next")
 
 
 @pytest.mark.parametrize(
@@ -186,7 +196,7 @@ def test_a_token_endpoint_in_trouble_is_one_sentence_without_secrets(
     landed = parameters(consent(sign_ins.begin("browser-1", CALLBACK, "/try"), "alice"))
     freesound_server.fail("oauth2/access_token", **fault)
     with pytest.raises(error) as caught:
-        sign_ins.finish("browser-1", landed["state"], landed["code"])
+        sign_ins.finish("browser-1", landed["state"], landed["code"], "next")
     shown = f"{caught.value!r} {caught.value.__cause__!r} {caplog.text}"
     assert credential.client_secret not in shown
     assert landed["code"] not in shown
@@ -262,3 +272,101 @@ def test_a_browser_that_begins_again_and_again_fills_nothing(sign_ins, tmp_path)
     assert sqlite3.connect(tmp_path / "people.sqlite").execute(
         "select count(*) from begun"
     ).fetchone() == (MAX_STATES,)
+
+
+# New ids for a browser
+
+
+def test_who_knew_the_browsers_id_before_the_sign_in_is_not_signed_in(sign_ins, client):
+    sign_in(sign_ins, "browser-1", former="planted")
+    assert sign_ins.person("planted") is None
+    with pytest.raises(NotSignedIn):
+        sign_ins.with_token("planted", client.me)
+    assert not sign_ins.retired("planted").signed_out
+    assert sign_ins.retired("browser-1") is None
+
+
+def test_a_sign_in_that_was_begun_under_the_old_id_cannot_be_finished(sign_ins):
+    """Whoever planted the id may have begun one of their own under it."""
+    own = parameters(consent(sign_ins.begin("planted", CALLBACK, "/try"), "bob"))
+    sign_in(sign_ins, "browser-1", former="planted")
+    for browser in ("planted", "browser-1"):
+        with pytest.raises(ForeignCallback):
+            sign_ins.finish(browser, own["state"], own["code"], "next")
+    assert sign_ins.person("browser-1").name == "alice"
+
+
+def test_work_under_a_sign_in_goes_on_when_the_same_person_signs_in_again(sign_ins, client):
+    sign_in(sign_ins, "browser-1")
+    running = sign_ins.signed_in("browser-1").sign_in
+    sign_in(sign_ins, "browser-2", former="browser-1")
+    assert sign_ins.person("browser-1") is None
+    assert sign_ins.with_token_of(running, client.me).username == "alice"
+
+
+@pytest.mark.parametrize("username", ["bob", None])
+def test_work_under_a_sign_in_ends_with_it(sign_ins, client, username):
+    sign_in(sign_ins, "browser-1")
+    running = sign_ins.signed_in("browser-1").sign_in
+    if username is None:
+        sign_ins.retire("browser-1")
+    else:
+        finished = sign_in(sign_ins, "browser-2", username, former="browser-1")
+        assert finished.former.name == "alice"
+    with pytest.raises(NotSignedIn):
+        sign_ins.with_token_of(running, client.me)
+
+
+def test_after_a_sign_out_the_browsers_id_is_dead(sign_ins):
+    sign_in(sign_ins, "browser-1")
+    sign_ins.retire("browser-1")
+    assert sign_ins.person("browser-1") is None
+    assert sign_ins.retired("browser-1").signed_out
+
+
+def test_a_browser_gets_a_new_id_when_a_role_changes_and_only_then(build, client):
+    roles = {"now": ""}
+    sign_ins = build(roles_of=lambda user_id: roles["now"])
+    sign_in(sign_ins, "browser-1")
+    assert sign_ins.renew("browser-1", "browser-2") is None
+    running = sign_ins.signed_in("browser-1").sign_in
+    roles["now"] = "curator"
+    assert sign_ins.has_other_roles(sign_ins.signed_in("browser-1"))
+    assert sign_ins.renew("browser-1", "browser-2").name == "alice"
+    assert sign_ins.renew("browser-1", "browser-3") is None
+    assert [sign_ins.person(f"browser-{number}") is None for number in (1, 2, 3)] == [
+        *(True, False, True)
+    ]
+    assert sign_ins.signed_in("browser-2").roles == "curator"
+    assert sign_ins.with_token_of(running, client.me).username == "alice"
+
+
+def test_a_file_of_the_first_version_opens_and_its_people_stay_signed_in(
+    build, tmp_path, client, freesound_server
+):
+    sign_ins = build()
+    sign_in(sign_ins)
+    with sqlite3.connect(tmp_path / "people.sqlite") as file:
+        file.execute("drop table retired")
+        file.execute("alter table people drop column sign_in")
+        file.execute("alter table people drop column roles")
+        file.execute("update schema_versions set version = 1")
+    later = build()
+    assert later.signed_in("browser-1").roles is None
+    assert later.with_token("browser-1", client.me).username == "alice"
+    assert later.renew("browser-1", "browser-2").name == "alice"
+    assert later.person("browser-2").name == "alice"
+
+
+@pytest.mark.parametrize(
+    ("account", "path", "prompt"),
+    [
+        ("any", "/apiv2/oauth2/authorize/", None),
+        ("confirmed", "/apiv2/oauth2/authorize/", "force"),
+        ("other", "/apiv2/oauth2/logout_and_authorize/", "force"),
+    ],
+)
+def test_freesound_is_told_which_account_is_wanted(sign_ins, account, path, prompt):
+    address = sign_ins.begin("browser-1", CALLBACK, "/try", account)
+    assert urlsplit(address).path == path
+    assert parameters(address).get("approval_prompt") == prompt
