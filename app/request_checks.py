@@ -80,7 +80,8 @@ def _answer(scope: Scope) -> Response | None:
 
 def _redirect(scope: Scope, headers: Headers, current: Settings) -> Response | None:
     """Return the way to the registered host, for a page that was asked for under another name."""
-    if scope["type"] != "http" or scope["method"] != "GET" or not asks_for_a_page(headers):
+    is_page = scope["type"] == "http" and scope["method"] == "GET" and asks_for_a_page(headers)
+    if not is_page or scope["path"].startswith(f"{base_path()}/auth/"):
         return None
     address = local_page_elsewhere(URL(scope=scope), current)
     return RedirectResponse(address, 307) if address else None

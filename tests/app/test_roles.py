@@ -5,6 +5,7 @@ import logging
 import pytest
 
 from app import browser, services
+from core import settings
 from core.people import user_id
 from core.storage.local import open_local_workspace
 from tests.helpers.app_pages import BROWSER, button_names, first_sound, shown, sounds
@@ -128,22 +129,70 @@ def test_signing_out_takes_the_role_with_it_and_is_one_line_in_the_log(public, s
     assert lines == [f"sign-in user={carol.user_id}", f"sign-out actor={carol.actor}"]
 
 
+HERE = {"Host": "localhost:8501", "Origin": "http://localhost:8501"}
+
+
 @pytest.mark.parametrize(
     "headers",
     [
-        {"Host": "earmark.example.org"},
-        {"Host": "rebound.example:8501"},
-        {"Host": "localhost:8501", "X-Forwarded-For": "203.0.113.7"},
-        {"Host": "localhost", "Forwarded": "for=203.0.113.7"},
-        {"Host": "localhost", "X-Real-Ip": "203.0.113.7"},
+        {"Host": "earmark.example.org", "Origin": "http://earmark.example.org"},
+        {"Host": "rebound.example:8501", "Origin": "http://rebound.example:8501"},
+        {"Host": "localhost:8501"},
+        HERE | {"Origin": "http://localhost:3000"},
+        HERE | {"Origin": "https://evil.example"},
+        HERE | {"Origin": "null"},
+        HERE | {"X-Forwarded-For": "203.0.113.7"},
+        HERE | {"X-Forwarded-Proto": "https"},
+        HERE | {"X-Forwarded-Anything": "1"},
+        HERE | {"Forwarded": "for=203.0.113.7"},
+        HERE | {"Via": "1.1 proxy"},
+        HERE | {"X-Real-Ip": "203.0.113.7"},
     ],
+    ids=str,
 )
-def test_a_request_through_a_proxy_or_under_a_foreign_name_is_not_from_this_machine(
+def test_a_request_through_a_proxy_or_from_a_foreign_page_is_not_from_this_machine(
     app, browser_sends, headers
 ):
+    app.run()
+    assert button_names(app) & EDITING
     browser_sends["headers"] = headers
     app.run()
     assert not button_names(app) & EDITING
+
+
+def test_a_role_that_was_given_meanwhile_holds_after_a_reload_with_the_browsers_next_id(
+    public, sign_in, own_workspace, monkeypatch
+):
+    """Who knew the id while there was nothing to gain with it does not become a curator."""
+    bob, sound = sign_in("bob"), first_sound(own_workspace)
+    public.run()
+    give_role(monkeypatch, "EARMARK_CURATORS", bob.user_id)
+    public.run()
+    assert "redirect" in public.session_state
+    assert not button_names(public) & EDITING
+    services.sign_ins().renew(BROWSER, BROWSER.upper())
+    public.run()
+    assert services.sign_ins().person(BROWSER) is None
+    assert first_sound(own_workspace).last_event == sound.last_event
+
+
+def test_a_role_that_was_taken_away_is_gone_at_once(public, sign_in, own_workspace, monkeypatch):
+    sign_in("carol")
+    sound = first_sound(own_workspace)
+    public.run()
+    give_role(monkeypatch, "EARMARK_CURATORS", 1)
+    confirm(public, sound)
+    assert first_sound(own_workspace).last_event == sound.last_event
+    assert not button_names(public) & EDITING
+
+
+def give_role(monkeypatch, name: str, user_id: int) -> None:
+    """Change the roles as a restart of the server does."""
+    import streamlit as st
+
+    monkeypatch.setenv(name, str(user_id))
+    settings.settings.cache_clear()
+    st.cache_resource.clear()
 
 
 def test_a_server_with_a_public_address_is_not_only_this_machine(app, monkeypatch):
