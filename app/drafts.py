@@ -1,4 +1,7 @@
-"""Drafts of the try page on disk: they survive signing in, a reload and a restart."""
+"""Drafts of the try page on disk: they survive signing in, a reload and a restart.
+
+They are private: only the user that the app runs as can read them.
+"""
 
 import hashlib
 import shutil
@@ -73,8 +76,10 @@ class DraftStore:
             self._make_room(len(draft.data))
             if not (folder / sha).exists():
                 shutil.rmtree(folder, ignore_errors=True)
-                write_atomic(folder / sha, draft.data)
-            write_atomic(folder / "draft.json", facts.model_dump_json().encode())
+                self._make_private(folder)
+                write_atomic(folder / sha, draft.data, private=True)
+            self._make_private(folder)  # earlier versions' drafts were not
+            write_atomic(folder / "draft.json", facts.model_dump_json().encode(), private=True)
 
     def load(self, browser_id: str, user_id: int | None) -> Draft | None:
         """Return a person's draft at this browser, else one that nobody owns and that is not old.
@@ -121,6 +126,14 @@ class DraftStore:
             shutil.rmtree(folder, ignore_errors=True)
             return None
         return Draft(facts.name, data, facts.form, facts.owner)
+
+    def _make_private(self, folder: Path) -> None:
+        """Create a draft's folder where there is none; nothing in it is for others' eyes."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for own in (self._folder, folder):
+            own.chmod(0o700)
+        for file in folder.iterdir():
+            file.chmod(0o600)
 
     def _make_room(self, needed: int) -> None:
         """Delete what has not been touched for a day, and the oldest until `needed` bytes fit."""

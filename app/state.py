@@ -256,6 +256,11 @@ def publish_field(clip_key: str, field: str) -> Entry[str | None]:
     return Entry(f"publish-{field}-{clip_key}", None)
 
 
+def publish_explicit(clip_key: str) -> Entry[bool]:
+    """Return the form's mark of explicit content."""
+    return Entry(f"publish-explicit-{clip_key}", False)
+
+
 def publish_typed(clip_key: str) -> Entry[Mapping[str, object]]:
     """Return what was typed: Streamlit forgets fields that are not on the page."""
     return Entry(f"publish-typed-{clip_key}", {})

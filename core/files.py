@@ -18,20 +18,21 @@ MAX_SINGLE_SYNCS = 8
 """More files than that are brought to the disk by one sync of everything, which is faster."""
 
 
-def write_atomic(path: Path, data: bytes) -> None:
+def write_atomic(path: Path, data: bytes, *, private: bool = False) -> None:
     """Write a file as a whole or not at all; missing folders are created.
 
     Args:
         path: Where the file goes; an older one is replaced.
         data: Its bytes. They are on the disk when this returns.
+        private: Nobody but the user of this process can read it, at no moment.
 
     Raises:
         OSError: The file cannot be written; an older one is unchanged.
     """
-    write_all_atomic([(path, data)])
+    write_all_atomic([(path, data)], private=private)
 
 
-def write_all_atomic(files: Iterable[tuple[Path, bytes]]) -> None:
+def write_all_atomic(files: Iterable[tuple[Path, bytes]], *, private: bool = False) -> None:
     """Write many files, each as a whole or not at all; missing folders are created.
 
     No file gets its name before the bytes of all of them are on the disk: neither a killed process
@@ -41,6 +42,7 @@ def write_all_atomic(files: Iterable[tuple[Path, bytes]]) -> None:
     Args:
         files: Path and bytes of each; an older file is replaced. All of them are on the disk when
             this returns.
+        private: Nobody but the user of this process can read them.
 
     Raises:
         OSError: A file cannot be written. Those that are replaced already are whole.
@@ -54,6 +56,8 @@ def write_all_atomic(files: Iterable[tuple[Path, bytes]]) -> None:
                 folders.add(path.parent)
             partial = path.with_name(f".{uuid.uuid4().hex}.partial")
             partials[partial] = path
+            if private:
+                partial.touch(mode=0o600, exist_ok=False)
             partial.write_bytes(data)
         _sync(list(partials))
         for partial, path in list(partials.items()):

@@ -12,19 +12,35 @@ from app.text import bullets, plain
 from app.views import publish_progress
 from app.views.clip_analysis import turn_on_page
 from app.views.errors import show_error
+from app.views.publish_optional import NOT_BY_API, optional_fields, place_text
 from core.audio.errors import AudioError
 from core.audio.trim import trim
 from core.audio.types import AudioLimits
 from core.events.types import ModelRef, Suggestion
 from core.publishing.category import CATEGORIES, CategoryGuess, category, predict_category
-from core.publishing.form import LICENSES, Problem, UploadForm, check, machine_note, with_note
+from core.publishing.form import (
+    LICENSES,
+    Problem,
+    UploadForm,
+    check,
+    machine_note,
+    sources_note,
+    with_note,
+)
 from core.tags import MAX_TAGS, MIN_TAGS
 from core.work import WorkStopped
 
-FIELDS = ("title", "description", "license", "pack", "geotag")
+FIELDS = ("title", "description", "license", "pack", "geotag", "sources")
 """What is typed here, by the name in the draft."""
 CHOICES: Mapping[str, Container[str]] = {"license": LICENSES, "category": CATEGORIES}
-GEOTAG_HELP = "Latitude, longitude and, optionally, the map zoom"
+LEGALITY = (
+    "Publish only what you recorded or made yourself: sounds, samples and loops, no whole songs. "
+    "[What Freesound takes](https://freesound.org/help/faq/#what-sounds-are-legal-to-put-on-freesound)"
+)
+GEN_AI_HINT = (
+    "Made with generative AI? Add the tag *genai* and name the model in the description. "
+    "[Freesound’s rule](https://freesound.org/help/faq/#can-i-upload-ai-generated-content)"
+)
 DESCRIPTION_HINT = "What it is, where, and how it was recorded or made"
 
 
@@ -67,6 +83,8 @@ def form_values(clip_key: str) -> dict[str, object]:
     for name in (*FIELDS, "category"):
         field = state.publish_field(clip_key, name)
         values[name] = field.get() if field.exists else typed.get(name)
+    explicit = state.publish_explicit(clip_key)
+    values["explicit"] = explicit.get() if explicit.exists else typed.get("explicit")
     return {name: value for name, value in values.items() if value}
 
 
@@ -79,6 +97,9 @@ def restore_form(clip_key: str, form: Mapping[str, object]) -> None:
         is_valid = isinstance(value, str) and value in CHOICES.get(name, (value,))
         if isinstance(value, str) and is_valid and not field.exists:
             field.set(value)
+    explicit = state.publish_explicit(clip_key)
+    if form.get("explicit") is True and not explicit.exists:
+        explicit.set(True)
 
 
 def publish_section(clip: ClipToPublish, edit: Edit) -> None:
@@ -134,20 +155,23 @@ def _form(clip: ClipToPublish, outgoing: OutgoingSound, edit: Edit) -> UploadFor
     with right_column:
         code = _category_field(clip, edit)
         license_name = _license_field(clip)
-        pack, geotag = _optional_fields(clip)
+        optional = optional_fields(clip.key)
     state.publish_typed(clip.key).set(form_values(clip.key))
     kept = [suggestion.tag for suggestion in clip.suggestions if suggestion.tag in edit.tags]
     note = machine_note(kept, clip.model)
+    text = with_note(text, sources_note(optional.source_ids)) if text.strip() else ""
     return UploadForm(
         file_name=outgoing.file_name,
         size=len(outgoing.data),
         tags=edit.tags,
-        description=with_note(text, note) if text.strip() else "",
+        description=with_note(text, note) if text else "",
         license=license_name,
         bst_category=code,
         name=title if title.strip() else outgoing.file_name,
-        pack=pack,
-        geotag=geotag,
+        pack=optional.pack,
+        geotag=optional.geotag,
+        is_explicit=optional.is_explicit,
+        sources=optional.sources,
     )
 
 
@@ -163,6 +187,7 @@ def _text_fields(clip: ClipToPublish) -> tuple[str, str]:
         height=150,
         placeholder=DESCRIPTION_HINT,
     )
+    st.caption(GEN_AI_HINT)
     return title, text
 
 
@@ -176,17 +201,6 @@ def _license_field(clip: ClipToPublish) -> str:
         captions=[license.meaning for license in LICENSES.values()],
     )
     return choice or ""
-
-
-def _optional_fields(clip: ClipToPublish) -> tuple[str, str]:
-    """Draw pack and place, folded away while they are empty: nothing is published unseen."""
-    pack, geotag = (state.publish_field(clip.key, name) for name in ("pack", "geotag"))
-    with st.expander("Pack and place (optional)", expanded=bool(pack.get() or geotag.get())):
-        pack_help = "One of your packs, or the name of a new one"
-        pack_name = st.text_input("Pack", key=pack.key, help=pack_help)
-        hint = "52.5200, 13.4050"
-        place = st.text_input("Place", key=geotag.key, placeholder=hint, help=GEOTAG_HELP)
-    return pack_name, place
 
 
 def _category_field(clip: ClipToPublish, edit: Edit) -> str:
@@ -240,10 +254,13 @@ def _summary(form: UploadForm, clip: ClipToPublish, outgoing: OutgoingSound) -> 
         title = LICENSES[form.license].title if form.license else "(none yet)"
         st.markdown(f"**License.** {plain(title)}")
         if form.pack.strip() or form.geotag.strip():
-            pack, place = (plain(text) or "(none)" for text in (form.pack, form.geotag))
+            place = place_text(form.geotag) or form.geotag
+            pack, place = (plain(text) or "(none)" for text in (form.pack, place))
             st.markdown(f"**Pack.** {pack} **Place.** {place}")
         st.markdown("**Description.**")
         st.text(form.description or "(none yet)")
+        if form.is_explicit or form.sources.strip():
+            st.caption(NOT_BY_API)
 
 
 def _publish_button(clip: ClipToPublish, outgoing: OutgoingSound, form: UploadForm) -> None:
@@ -265,7 +282,7 @@ def _publish_button(clip: ClipToPublish, outgoing: OutgoingSound, form: UploadFo
         icon=":material/publish:",
         disabled=bool(problems),
     )
-    st.caption("Freesound moderates sounds before they become public.")
+    st.caption(f"Freesound moderates sounds before they become public. {LEGALITY}")
     if pressed and publish_progress.start(clip.key, outgoing, form):
         st.rerun()
 

@@ -18,6 +18,7 @@ from app.views.errors import shows_errors
 from core.audio.types import AudioLimits
 from core.people import Person
 from core.publishing.form import UploadForm, check
+from core.publishing.lookup import OWN_SOUNDS, edit_page
 from core.publishing.upload import WithToken
 from core.publishing.upload_log import Upload
 
@@ -118,6 +119,16 @@ def outcome(upload: Upload) -> None:
             st.link_button(label, upload.url, icon=icon)
             page = str(PAGES / "monitor.py")
             st.page_link(page, label="Show in Monitor", icon=":material/graphic_eq:")
+    elif upload.state == "incomplete" and upload.sound_id is not None:
+        st.warning(message, icon=":material/warning:")
+        with st.container(horizontal=True):
+            icon = ":material/open_in_new:"
+            st.link_button("Your sounds on Freesound", OWN_SOUNDS, icon=icon)
+            st.link_button(
+                f"Edit sound {upload.sound_id}",
+                edit_page(upload.username, upload.sound_id),
+                icon=icon,
+            )
     elif upload.is_open:
         st.warning(message, icon=":material/hourglass_top:")
     else:

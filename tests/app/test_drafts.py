@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import stat
 import time
 from dataclasses import replace
 
@@ -63,6 +65,29 @@ def test_the_disk_does_not_tell_which_browser_a_draft_is_of(store, folder):
     store.save(HERS, DRAFT)
     assert not [path for path in folder.rglob("*") if HERS in str(path)]
     assert not [path for path in files(folder) if HERS.encode() in path.read_bytes()]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have no such modes")
+def test_nobody_else_on_the_machine_can_read_a_draft(store, folder):
+    before = os.umask(0)
+    try:
+        store.save(HERS, DRAFT)
+        store.save(HERS, Draft("Rain", DRAFT.data, {"title": "Rain at night"}, ALICE))
+    finally:
+        os.umask(before)
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*")}
+    assert [mode for path, mode in modes.items() if path.is_file()] == [0o600] * 2
+    assert [mode for path, mode in modes.items() if path.is_dir()] == [0o700]
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have no such modes")
+def test_a_draft_of_an_earlier_version_becomes_private_when_it_is_saved_again(store, folder):
+    store.save(HERS, DRAFT)
+    for path in files(folder):
+        path.chmod(0o644)
+    store.save(HERS, Draft("Rain", DRAFT.data, {"title": "Rain at night"}, ALICE))
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files(folder)} == {0o600}
 
 
 @pytest.mark.parametrize("person", [BOB, None])
@@ -129,8 +154,6 @@ def test_typing_on_keeps_the_clip_and_the_new_words(store, folder):
 
 
 def test_when_there_is_no_room_the_oldest_goes(folder, clock):
-    import os
-
     store = DraftStore(folder, clock, max_bytes=2500)
     for age, browser in ((30, "x" * 43), (20, "y" * 43), (10, "z" * 43)):
         store.save(browser, Draft(browser, browser.encode() * 20, {}))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from app import services
+from app import services, state
 from app.analysis_queue import Requester
 from app.clips import OutgoingSound
 from app.drafts import Draft
@@ -29,6 +29,7 @@ from core.publishing.form import (
     machine_note,
     parse_geotag,
 )
+from core.storage.local import open_local_workspace
 from tests.helpers.app_pages import BROWSER, PAGES, Clip, button_keys, first_sound, shown
 
 TAGS = ["dog", "Barking", "naïve", "garden"]
@@ -137,15 +138,19 @@ WRONG = [
     ("geotag", "Berlin", "The place should be latitude"),
     ("geotag", "91, 0", "The latitude 91"),
     ("geotag", "0, 0, 3", "The zoom 3"),
+    ("geotag", "0, 13.4", "exactly 0"),
+    ("title", "Dog", "The name has 3 characters"),
+    ("description", "A DOG BARKS. " * 500, "capitals"),
+    ("sources", "my tape", "is no sound on Freesound"),
 ]
 
 
 def test_each_fields_problem_is_a_sentence_and_stops_the_publication(at_form, bark):
     for field, value, sentence in WRONG:
-        page = fill(at_form, bark, **{"pack": "", "geotag": "", field: value})
+        page = fill(at_form, bark, **{"pack": "", "geotag": "", "sources": "", field: value})
         assert plain(sentence) in shown(page)
         assert publish_button(page).disabled
-    page = fill(at_form, bark, pack="", geotag="")
+    page = fill(at_form, bark, pack="", geotag="", sources="")
     assert TO_FIX not in shown(page)
     assert not publish_button(page).disabled
 
@@ -172,6 +177,39 @@ def test_every_license_is_offered_with_its_meaning_and_has_one_name(at_form, bar
     assert field.value is None
     page = fill(at_form, bark, license=BY)
     assert f"**License.** {plain(LICENSES[BY].title)}" in shown(page)
+
+
+def test_a_town_is_found_without_any_request_and_its_exact_place_is_shown(
+    at_form, bark, freesound_server
+):
+    page = fill(at_form, bark)
+    before = len(freesound_server.requests)
+    page.text_input(key=bark.key("town")).set_value("münchen").run()
+    page.get("button_group")[-1].select("Munich, Germany").run()
+    geotag = page.text_input(key=bark.key("geotag")).value
+    assert geotag == "48.1374, 11.5755, 14"
+    assert "latitude 48.1374, longitude 11.5755, zoom 14" in shown(page)
+    assert "openstreetmap.org/?mlat=48.1374" in shown(page)
+    assert len(freesound_server.requests) == before
+    press(page, bark)
+    assert on_freesound(freesound_server)[0].geotag == "48.1374 11.5755"
+
+
+def test_a_town_that_is_not_in_the_list_is_said(at_form, bark):
+    at_form.text_input(key=bark.key("town")).set_value("Kleinkleckersdorf").run()
+    assert "No large town is called Kleinkleckersdorf" in shown(at_form)
+
+
+def test_explicit_content_and_sources_are_named_as_what_is_left_to_do_on_freesound(
+    at_form, bark, freesound_server
+):
+    page = fill(at_form, bark, sources="1234")
+    page.checkbox(key=state.publish_explicit(bark.sha).key).set_value(True).run()
+    assert "API cannot set this" in shown(page)
+    press(page, bark)
+    (stored,) = on_freesound(freesound_server)
+    assert "https://freesound.org/s/1234/" in stored.description
+    assert "mark it as explicit and name its sources" in shown(page)
 
 
 # Publishing
@@ -342,9 +380,12 @@ def test_a_press_together_with_a_field_that_spoils_the_form_sends_nothing(
     assert on_freesound(freesound_server) == []
 
 
+TYPED = ("title", "pack", "geotag", "sources")
+
+
 def everything_typed(page, clip) -> tuple:
     return (
-        *(page.text_input(key=clip.key(field)).value for field in ("title", "pack", "geotag")),
+        *(page.text_input(key=clip.key(field)).value for field in TYPED),
         page.text_area(key=clip.key("description")).value,
         page.radio(key=clip.key("license")).value,
         page.selectbox[0].value,
@@ -356,7 +397,7 @@ def test_a_refused_upload_says_why_and_everything_typed_is_still_there(
     at_form, bark, freesound_server, looks
 ):
     refuse_once(freesound_server, delay=0.2)
-    page = fill(at_form, bark, pack="Dogs", geotag="52.5, 13.4")
+    page = fill(at_form, bark, pack="My dogs", geotag="52.5, 13.4")
     page.selectbox[0].set_value("fx-other").run()
     typed, tags = everything_typed(page, bark), page.code[0].value
     publish_button(page).click().run()
@@ -365,7 +406,7 @@ def test_a_refused_upload_says_why_and_everything_typed_is_still_there(
     wait(page, bark)
     page.run()
     assert "Nothing was published" in shown(page)
-    expected = ("A dog", "Dogs", "52.5, 13.4", "In the garden.", BY, "fx-other")
+    expected = ("A dog", "My dogs", "52.5, 13.4", "", "In the garden.", BY, "fx-other")
     assert everything_typed(page, bark) == typed == expected
     assert page.code[0].value == tags
     press(page, bark)
@@ -399,6 +440,47 @@ def test_a_lost_answer_is_looked_up_and_the_sound_there_once(at_form, bark, free
     page = press(fill(at_form, bark), bark)
     assert "Published as sound" in shown(page)
     assert len(on_freesound(freesound_server)) == 1
+
+
+# Half-made sounds and duplicates
+
+
+def test_a_half_made_sound_is_a_warning_with_the_way_out_and_the_draft_is_kept(
+    at_form, bark, own_workspace, new_session, freesound_server
+):
+    freesound_server.stop_upload_after = "row"
+    page = press(fill(at_form, bark), bark)
+    (row,) = on_freesound(freesound_server)
+    assert f"Sound {row.id} is incomplete on Freesound" in page.warning[0].value
+    assert "Published" not in shown(page)
+    links = [element.proto.url for element in page.get("link_button")]
+    assert any(link.endswith(f"/people/alice/sounds/{row.id}/edit/") for link in links)
+    assert publish_button(page)
+    assert not own_workspace_events(own_workspace)
+    assert "Restored draft" in new_session.text()
+
+    freesound_server.state.reject(row.id)
+    press(page, bark)
+    assert "Published as sound" in shown(page)
+
+
+def test_a_file_that_is_ones_own_older_sound_is_not_announced_and_the_draft_is_kept(
+    connected, alice, examples, own_workspace, new_session, freesound_server
+):
+    data = (examples / "rain-on-leaves.ogg").read_bytes()
+    older = freesound_server.state.add_sound("alice", audio=data, name="Rain, long ago")
+    clip = Clip("rain-on-leaves.ogg", data)
+    page = press(fill(clip.open(connected), clip), clip)
+    assert f"as your sound {older.id}" in page.error[0].value
+    assert "Published" not in shown(page)
+    assert (older.name, older.tags) == ("Rain, long ago", ["field-recording", "nature", "test"])
+    assert not own_workspace_events(own_workspace)
+    assert "Restored draft" in new_session.text()
+
+
+def own_workspace_events(folder) -> list:
+    events = open_local_workspace(folder).events.all()
+    return [event for event in events if str(event.sound_id).startswith("freesound:")]
 
 
 def test_an_uncertain_upload_is_a_warning_and_pressing_again_sends_nothing_twice(
@@ -441,7 +523,7 @@ def test_without_sign_in_there_is_no_button_and_the_handler_publishes_nothing(
 
 def call_handler(clip):
     """Publish by a direct call, as no page offers it."""
-    form = UploadForm(clip.name, len(clip.data), ("a1", "b2", "c3"), "A dog.", BY, "fx-a", "Dog")
+    form = UploadForm(clip.name, len(clip.data), ("a1", "b2", "c3"), "A dog.", BY, "fx-a", "A dog")
     assert check(form) == []
     assert not publish_progress.start(clip.sha, OutgoingSound(clip.data, clip.name), form)
 
@@ -545,7 +627,8 @@ def test_a_draft_comes_back_with_tags_form_and_part(
 ):
     page = tones.open(connected)
     choose_part(page, tones, [0.25, 1.5])
-    fill(page, tones, pack="Tones", geotag="1, 2")
+    fill(page, tones, pack="Tones", geotag="1, 2", sources="1234")
+    page.checkbox(key=state.publish_explicit(tones.sha).key).set_value(True)
     page.selectbox[0].set_value("fx-el").run()
     before, tags = everything_typed(page, tones), page.code[0].value
     again = new_session.open()
@@ -553,6 +636,7 @@ def test_a_draft_comes_back_with_tags_form_and_part(
     assert everything_typed(again, tones) == before
     assert again.code[0].value == tags
     assert "0.25 s to 1.50 s" in shown(again)
+    assert again.checkbox(key=state.publish_explicit(tones.sha).key).value
     press(again, tones)
     (stored,) = on_freesound(freesound_server)
     part = trim(tones.data, tones.name, 0.25, 1.5)

@@ -327,6 +327,8 @@ def test_freesound_never_refuses_or_changes_what_we_accept(freesound, form):
         ("52.5° N, 13.4° E", Geotag(52.5, 13.4, 14)),
         ("33.86 s 70.1w 16", Geotag(-33.86, -70.1, 16)),
         ("−33.86; 151", Geotag(-33.86, 151, 14)),
+        ("https://www.openstreetmap.org/#map=17/52.52/13.405", Geotag(52.52, 13.405, 17)),
+        (Geotag(-33.86, 151.2, 12).map_address, Geotag(-33.86, 151.2, 12)),
     ],
 )
 def test_a_place_is_read_as_people_write_it(typed, place):
@@ -335,7 +337,17 @@ def test_a_place_is_read_as_people_write_it(typed, place):
 
 @pytest.mark.parametrize(
     "typed",
-    ["", "Berlin", "52,5 13,4", "-33.9 S, 151 E", "1e2,3", "٥٢,13", "52.5,,13.4", "52.5/13.4"],
+    [
+        "",
+        "Berlin",
+        "52,5 13,4",
+        "https://www.openstreetmap.org/#map=3/52/13",
+        "-33.9 S, 151 E",
+        "1e2,3",
+        "٥٢,13",
+        "52.5,,13.4",
+        "52.5/13.4",
+    ],
 )
 def test_a_place_that_may_mean_something_else_is_asked_for_again(typed):
     with pytest.raises(GeotagError, match=r"\.$"):
