@@ -73,14 +73,26 @@ class BatchClip:
 
     Attributes:
         row: Its description, with the model's tags and category.
-        spectrogram: Name of the picture among the temporary media.
+        key: SHA-256 of name and content.
+        sound_id: `file:<sha256>`.
+        audio: Name of the preview among the temporary media.
+        spectrogram: Name of the picture there.
         facts: Length and format, for people.
+        seconds: Its length.
+        suggestions: The model's top tags.
+        model: The version that predicted them; None for a file that could not be analysed.
         note: A sentence where not all of it was analysed.
         problem: Why it could not be analysed; empty if it was.
     """
 
     row: BulkRow
+    key: str = ""
+    sound_id: str = ""
+    audio: str = ""
     spectrogram: str = ""
     facts: str = ""
+    seconds: float = 0.0
+    suggestions: tuple[Suggestion, ...] = ()
+    model: ModelRef | None = None
     note: str = ""
     problem: str = ""

@@ -12,6 +12,7 @@ from app.fetcher import Fetcher
 from app.job_runner import JobRunner
 from app.limits import HourlyLimit
 from app.predictor import ActivePredictor, load_active_predictor
+from app.queue_sending import QueueSending
 from app.temporary_media import TemporaryMedia
 from app.upload_watch import UploadWatch
 from core import settings as settings_module
@@ -26,6 +27,7 @@ from core.freesound.sign_ins import SignIns
 from core.model import bundle as bundles
 from core.model.bundle import Bundle
 from core.pipeline.job_lock import JobLock
+from core.publishing.publish_queue import PublishQueues
 from core.publishing.standings import Standings
 from core.publishing.upload import Publisher
 from core.settings import Settings
@@ -186,6 +188,18 @@ def upload_watch() -> UploadWatch:
         raise NotSignedIn("Publishing is not set up on this server.")
     standings = Standings(settings().workspace_folder / "publications", client, workspace())
     return UploadWatch(publish, standings, client, workspace())
+
+
+@st.cache_resource(show_spinner=False)
+def publish_queues() -> PublishQueues:
+    """Return the sounds that people publish one after the other."""
+    return PublishQueues(settings().workspace_folder / "publications" / "queues")
+
+
+@st.cache_resource(show_spinner=False)
+def queue_sending() -> QueueSending:
+    """Return what runs people's publish queues."""
+    return QueueSending(publish_queues())
 
 
 @st.cache_resource(show_spinner=False)

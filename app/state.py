@@ -295,6 +295,8 @@ batch_table = Entry[tuple[str, list[dict[str, object]]] | None]("batch-table", N
 batch_edits = Entry[Mapping[BatchClip, dict[str, object]]]("batch-edits", {})
 batch_license = Entry[str | None]("batch-license", None)
 batch_pack = Entry[str]("batch-pack", "")
+batch_played = Entry[str]("batch-played", "")
+batch_play_now = Entry[bool]("batch-play-now", False)
 batch_description = Entry[str]("batch-description", "")
 
 # Your uploads

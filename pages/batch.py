@@ -1,18 +1,26 @@
-"""Many files at once: tags corrected in a table, exported as Freesound's bulk description."""
+"""Many files at once: tags corrected in a table, published one by one or exported."""
 
 import streamlit as st
 
 from app.views.batch_export import export_section
-from app.views.batch_input import MAX_FILES, analyse_files, show_problems, upload_files
-from app.views.batch_table import default_fields, edit_table
+from app.views.batch_input import (
+    MAX_FILES,
+    analyse_files,
+    files_by_key,
+    show_problems,
+    upload_files,
+)
+from app.views.batch_publish import publish_section, queue_section
+from app.views.batch_table import batch_player, default_fields, edit_table
 
 
 def main() -> None:
     st.title("Batch", anchor=False)
     st.caption(
-        "Upload up to 200 sounds, correct their tags in the table, and download one file that "
-        "describes them all. Upload the audio and that file on Freesound's website."
+        "Upload up to 200 sounds and correct their tags in the table. Publish them from here one "
+        "by one, or download one file that describes them all for Freesound's website."
     )
+    queue_section()
     files = upload_files()
     if not files:
         return
@@ -23,7 +31,10 @@ def main() -> None:
     show_problems(clips)
     good = [clip for clip in clips if not clip.problem]
     if good:
-        export_section(edit_table(good, default_fields()))
+        rows = edit_table(good, default_fields())
+        batch_player(good)
+        export_section(rows)
+        publish_section(good, rows, files_by_key(files))
 
 
 main()

@@ -56,6 +56,12 @@ def analyse_files(files: Sequence[UploadedFile]) -> list[BatchClip]:
     return [clips[key] for key in analysed]
 
 
+def files_by_key(files: Sequence[UploadedFile]) -> Mapping[str, UploadedFile]:
+    """Return the files by the keys of their clips."""
+    keys = state.batch_keys.get()
+    return {keys[file.file_id]: file for file in files if file.file_id in keys}
+
+
 def _keys(files: Sequence[UploadedFile]) -> Mapping[str, str]:
     """Return the clips' keys by file id; each file is read once."""
     before = state.batch_keys.get()
@@ -118,4 +124,15 @@ def _analyse(name: str, data: bytes, active: ActivePredictor, label: str, show: 
     tags = tuple(tag.tag for tag in clip.suggestions if tag.above_threshold)
     guesses = predict_category(tags, {tag.tag: tag.probability for tag in clip.suggestions})
     row = replace(row, tags=tags, bst_category=guesses[0].code if guesses else "")
-    return BatchClip(row, clip.spectrogram, clip.facts, clip.note)
+    return BatchClip(
+        row,
+        clip.key,
+        clip.analysis.sound_id,
+        clip.audio,
+        clip.spectrogram,
+        clip.facts,
+        clip.analysis.sound.seconds,
+        clip.suggestions,
+        clip.model,
+        clip.note,
+    )

@@ -6,16 +6,22 @@ from dataclasses import dataclass
 from typing import cast
 
 import streamlit as st
-from streamlit.elements.lib.column_types import ColumnConfig
+from streamlit.elements.lib.column_types import ButtonColumnResult, ColumnConfig
 
 from app import services, state
 from app.clips import BatchClip
+from app.components.player import player
 from app.routes import temporary_media_url
+from app.text import plain
 from core.publishing.bulk import BulkRow
 from core.publishing.category import CATEGORIES, category
 from core.publishing.form import LICENSES
 from core.tags import clean
 from core.untrusted import csv_cell
+
+PLAY_KEY = "batch-play"
+ROW_HEIGHT, HEAD_HEIGHT, MAX_HEIGHT = 40, 42, 480
+"""In pixels. Longer tables scroll, so that the player below stays in sight."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +57,10 @@ def edit_table(clips: Sequence[BatchClip], defaults: Defaults) -> list[BulkRow]:
     edited = st.data_editor(
         _initial_rows(key, clips, labels),
         key=key,
+        height=min(MAX_HEIGHT, HEAD_HEIGHT + ROW_HEIGHT * len(clips)),
+        row_height=ROW_HEIGHT,
         hide_index=True,
-        disabled=["Picture", "File", "Sound", "Note"],
+        disabled=["Play", "Picture", "File", "Note"],
         column_config=_columns(clips, list(labels.values())),
     )
     # What was typed stays when a file is added or removed.
@@ -61,23 +69,60 @@ def edit_table(clips: Sequence[BatchClip], defaults: Defaults) -> list[BulkRow]:
     return [_row(clip, row, defaults, codes) for clip, row in zip(clips, edited, strict=True)]
 
 
-def _columns(clips: Sequence[BatchClip], categories: list[str]) -> dict[str, ColumnConfig | None]:
+def _columns(
+    clips: Sequence[BatchClip], categories: list[str]
+) -> dict[str, ColumnConfig | ButtonColumnResult | None]:
     """Return how the columns are shown; None hides one."""
     vocabulary = services.predictor().predictor.vocabulary
     tags = sorted({tag for clip in clips for tag in clip.row.tags} | set(vocabulary))
+    column = st.column_config
     return {
-        "Picture": st.column_config.ImageColumn(width="small"),
-        "Tags": st.column_config.MultiselectColumn(
-            options=tags, accept_new_options=True, width="large"
+        "Play": column.ButtonColumn(
+            "Play", width=64, type="tertiary", key=PLAY_KEY, on_click=_play, args=(clips,)
         ),
-        "Category": st.column_config.SelectboxColumn(options=categories, width="medium"),
-        "License": st.column_config.SelectboxColumn(
-            options=list(LICENSES), format_func=_license_title
+        "Picture": column.ImageColumn(width=72),
+        "File": column.TextColumn(width=110),
+        "Tags": column.MultiselectColumn(options=tags, accept_new_options=True, width=210),
+        "Category": column.SelectboxColumn(options=categories, width=120),
+        "Name": column.TextColumn(width=100),
+        "Description": column.TextColumn(width=110),
+        "License": column.SelectboxColumn(
+            options=list(LICENSES), format_func=_license_title, width=90
         ),
-        "Description": st.column_config.TextColumn(width="medium"),
-        "Explicit": st.column_config.CheckboxColumn(help="Not suitable for children"),
-        "Note": st.column_config.TextColumn(width="medium") if _have_notes(clips) else None,
+        "Place": column.TextColumn(width=80),
+        "Explicit": column.CheckboxColumn(help="Not suitable for children", width=64),
+        "Note": column.TextColumn(width=90) if _have_notes(clips) else None,
     }
+
+
+def _play(clips: Sequence[BatchClip]) -> None:
+    """Note which sound is to be played; the row's number comes from the browser."""
+    number = state.component_value(PLAY_KEY, "row")
+    if isinstance(number, int) and 0 <= number < len(clips):
+        state.batch_played.set(clips[number].key)
+        state.batch_play_now.set(True)
+
+
+def batch_player(clips: Sequence[BatchClip]) -> None:
+    """Draw the player of the row that was chosen last."""
+    clip = next((clip for clip in clips if clip.key == state.batch_played.get()), None)
+    if clip is None:
+        return
+    if services.temporary_media().path(clip.audio) is None:
+        name = plain(clip.row.audio_filename)
+        st.caption(f"The preview of {name} is not kept any longer. Add the file again to play it.")
+        return
+    player(
+        key="batch-player",
+        audio_url=temporary_media_url(clip.audio),
+        picture_url=temporary_media_url(clip.spectrogram),
+        title=clip.row.audio_filename,
+        facts=clip.facts,
+        seconds=clip.seconds,
+        suggestions=clip.suggestions,
+        compact=True,
+        plays=state.batch_play_now.pop(),
+    )
 
 
 def _have_notes(clips: Sequence[BatchClip]) -> bool:
@@ -102,6 +147,7 @@ def _initial_rows(
 
 def _untouched_row(clip: BatchClip, labels: Mapping[str, str]) -> dict[str, object]:
     return {
+        "Play": ":material/play_arrow:",
         "Picture": temporary_media_url(clip.spectrogram),
         "File": csv_cell(clip.row.audio_filename),  # the table can be downloaded as CSV
         "Tags": list(clip.row.tags),
@@ -111,7 +157,6 @@ def _untouched_row(clip: BatchClip, labels: Mapping[str, str]) -> dict[str, obje
         "License": None,
         "Place": "",
         "Explicit": False,
-        "Sound": clip.facts,
         "Note": clip.note,
     }
 

@@ -9,13 +9,24 @@ from streamlit.runtime.memory_media_file_storage import _calculate_file_id
 from app import services
 from app.limits import HourlyLimit
 from app.text import plain
+from app.views.batch_publish import _close, _continue
 from core.model.predictor import Predictor
 from core.publishing import bulk
 from core.publishing.bulk import BulkRow
 from core.publishing.category import category, predict_category
 from core.publishing.form import LICENSES
+from core.publishing.publish_queue import SoundToPublish
+from core.storage.local import open_local_workspace
 from core.tags import clean
-from tests.helpers.app_pages import Clip, open_page, open_to_the_world, shown
+from tests.helpers.app_pages import (
+    TIMEOUT_S,
+    Clip,
+    button_keys,
+    new_app,
+    open_page,
+    open_to_the_world,
+    shown,
+)
 from tests.helpers.sound_files import tone, written
 
 CC0 = "Creative Commons 0"
@@ -257,3 +268,118 @@ def test_a_visitor_gets_a_table_of_what_the_hour_allows_and_the_rest_when_it_is_
     hour["now"] = 3600.0
     page.run()
     assert names(page) == ["dog-barking.ogg", "siren.ogg"]
+
+
+# Publishing from here
+
+
+def described(page):
+    """The form filled in, so that Freesound would take both sounds."""
+    row = {"Tags": ["dog", "bark", "loud"], "Category": category("fx-a").label}
+    return change(for_all(page), dict.fromkeys(range(2), row))
+
+
+def press(page, key):
+    page.button(key=key).click().run()
+    assert not page.exception
+    return page
+
+
+def published(page, person):
+    """The page when the queue's thread has ended."""
+    services.queue_sending().wait(person, TIMEOUT_S)
+    page.run()
+    assert not page.exception
+    return page
+
+
+def test_somebody_who_is_not_signed_in_is_told_how_to_publish(connected, files):
+    page = described(drop(connected, files))
+    assert "Sign in with Freesound to publish from here" in shown(page)
+    assert "publish-batch" not in button_keys(page)
+
+
+def test_all_sounds_are_published_one_by_one_with_what_the_table_shows(
+    connected, sign_in, files, freesound_server, own_workspace
+):
+    alice = sign_in("alice")
+    page = described(drop(connected, files))
+    assert page.button(key="publish-batch").label == "Publish 2 sounds as alice"
+    page = published(press(page, "publish-batch"), alice)
+    assert "2 of 2 sounds published" in shown(page)
+    dog, siren = freesound_server.state.sounds.values()
+    assert (dog.audio, siren.audio) == (files[0].data, files[3].data)
+    assert dog.description.startswith("From the street.")
+    assert "Machine-assisted tags" in dog.description
+    assert set(dog.tags) == {"dog", "bark", "loud"}
+    assert f"/s/{dog.id}/" in shown(page)
+    workspace = open_local_workspace(own_workspace)
+    state = workspace.sounds.get(f"freesound:{siren.id}")
+    assert set(state.tags) == set(siren.tags)
+    assert "publish-batch" not in button_keys(page)
+    page = press(page, "queue-close")
+    assert "2 of 2 sounds published" not in shown(page)
+    assert "publish-batch" in button_keys(page)
+
+
+def test_rows_with_problems_and_sounds_that_are_there_twice_are_left_out(
+    connected, sign_in, files, freesound_server
+):
+    alice = sign_in("alice")
+    twin = Clip("dog again.ogg", files[0].data)
+    page = described(drop(connected, [files[0], files[3], twin]))
+    row = {"Tags": ["dog", "bark", "loud"], "Category": category("fx-a").label}
+    change(page, {0: row, 1: {"Tags": ["siren"]}, 2: row})
+    assert page.button(key="publish-batch").label == "Publish 1 sound as alice"
+    assert "2 sounds with problems, or there twice, left out" in shown(page)
+    published(press(page, "publish-batch"), alice)
+    assert len(freesound_server.state.sounds) == 1
+
+
+def test_a_queue_that_stopped_is_there_after_a_reload_and_goes_on(
+    connected, sign_in, files, freesound_server
+):
+    alice = sign_in("alice")
+    page = described(drop(connected, files))
+    freesound_server.fail("pending_uploads", None, status=503)
+    page = published(press(page, "publish-batch"), alice)
+    assert "Stopped" in shown(page)
+    assert "queue-continue" in button_keys(page)
+    freesound_server.heal()
+    again = open_page(new_app(), "batch.py")
+    assert "0 of 2 sounds published" in shown(again)
+    published(press(again, "queue-continue"), alice)
+    assert "2 of 2 sounds published" in shown(again)
+    assert len(freesound_server.state.sounds) == 2
+
+
+def test_a_queue_of_a_process_that_is_gone_is_offered_to_go_on(
+    connected, sign_in, files, freesound_server
+):
+    """As a restart leaves it: marked as running, and nothing runs."""
+    alice, dog = sign_in("alice"), files[0]
+    tags = ("dog", "bark", "loud")
+    row = BulkRow(dog.name, tags, "From the street.", CC0, "fx-a", name="Rex, barking")
+    model = services.predictor().model
+    services.publish_queues().begin(alice, [SoundToPublish(row, dog.data, model)])
+    page = open_page(connected, "batch.py")
+    assert "Interrupted" in shown(page)
+    published(press(page, "queue-continue"), alice)
+    assert "1 of 1 sound published" in shown(page)
+    assert [sound.name for sound in freesound_server.state.sounds.values()] == ["Rex, barking"]
+
+
+def test_the_next_person_at_the_browser_neither_sees_nor_runs_the_queue(
+    connected, sign_in, files, freesound_server
+):
+    alice = sign_in("alice")
+    page = described(drop(connected, files))
+    freesound_server.fail("pending_uploads", None, status=503)
+    published(press(page, "publish-batch"), alice)
+    sign_in("bob")
+    page = open_page(new_app(), "batch.py")
+    assert "sounds published" not in shown(page)
+    _continue()
+    _close()
+    assert services.publish_queues().of(alice) is not None
+    assert not freesound_server.state.sounds

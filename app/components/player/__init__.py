@@ -50,6 +50,7 @@ def player(
     compact: bool = False,
     selectable: bool = False,
     selection: Part | None = None,
+    plays: bool = False,
 ) -> Part | None:
     """Show a sound.
 
@@ -70,6 +71,7 @@ def player(
         selectable: Let the person select a part with two handles.
         selection: The part that the handles start with. With another one, or another sound under
             the same `key`, they start anew.
+        plays: Play it at once, because the person has asked for that elsewhere on the page.
 
     Returns:
         The selected part; None for the whole sound.
@@ -85,6 +87,7 @@ def player(
         "steps": [first, step],
         "rows": _rows(suggestions, levels, thresholds or {}, rejected),
         "compact": compact,
+        "plays": plays,
     }
     if not selectable or seconds <= MIN_PART_S:
         _COMPONENT(key=key, data=(data,))

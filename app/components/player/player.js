@@ -64,6 +64,7 @@ class Player {
     this.timeline.show(this.seconds)
     this.selection.show({ ...data, seconds: this.seconds }, onSelect)
     this.draw()
+    if (data.plays) this.playback.play()
   }
 
   #showPicture({ picture, axis }) {
