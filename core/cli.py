@@ -3,7 +3,6 @@
 An error is one sentence on stderr, never a traceback.
 """
 
-import csv
 import io
 import json
 import logging
@@ -18,7 +17,7 @@ import click
 from core.errors import EarmarkError
 from core.logging import configure
 from core.settings import Settings, SettingsError, read_settings
-from core.untrusted import csv_cell
+from core.untrusted import CsvWriter
 
 if TYPE_CHECKING:
     from core.curation.export import ExportFormat
@@ -176,13 +175,13 @@ def _to_json(file: TaggedFile) -> str:
 
 
 def _print_csv(tagged: Sequence[TaggedFile]) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["file", "seconds", "rank", "tag", "probability", "suggested"])
+    writer = CsvWriter(sys.stdout, "\n")
+    writer.write(["file", "seconds", "rank", "tag", "probability", "suggested"])
     for file in tagged:
         for rank, score in enumerate(file.top, start=1):
             numbers = f"{score.probability:.4f}", int(score.above_threshold)
-            cells = [csv_cell(str(file.path)), f"{file.seconds:.2f}", rank, csv_cell(score.tag)]
-            writer.writerow([*cells, *numbers])
+            cells = [str(file.path), f"{file.seconds:.2f}", rank, score.tag]
+            writer.write([*cells, *numbers])
 
 
 def _print_table(file: TaggedFile) -> None:

@@ -1,10 +1,12 @@
 """Text and JSON from outside: made safe to show, and read only where they can be kept."""
 
+import csv
 import json
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 MAX_NESTING = 100
 """Levels of lists and objects; more could be read, but not written again."""
@@ -17,6 +19,8 @@ BIDIRECTIONAL_CONTROLS = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 """They show text in another order than it is kept in, up to its end and beyond."""
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a spreadsheet takes for the beginning of a formula; the last four are wide = + - @."""
+BYTE_ORDER_MARK = "\ufeff"
+"""At a file's beginning it tells spreadsheets that the text is UTF-8."""
 _CONTROL = re.compile(rf"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029{BIDIRECTIONAL_CONTROLS}]")
 _BIDIRECTIONAL = re.compile(f"[{BIDIRECTIONAL_CONTROLS}]")
 _NOT_IN_TAGS = re.compile(rf"[\t\n\ud800-\udfff]|{_CONTROL.pattern}")
@@ -50,6 +54,33 @@ def csv_cell(value: object) -> object:
     if isinstance(value, str) and value.lstrip(" ").startswith(FORMULA_STARTS):
         return f"'{value}"
     return value
+
+
+class Text(Protocol):
+    """A text that can be written to."""
+
+    def write(self, text: str, /) -> object:
+        """Add to it."""
+
+
+class CsvWriter:
+    """Writes rows of cells of which none is a formula.
+
+    The one exception is Freesound's bulk description, which must be exact: `core.publishing.bulk`.
+    """
+
+    def __init__(self, text: Text, line_end: str = "\r\n") -> None:
+        """Begin a file at the end of a text."""
+        self._writer = csv.writer(text, lineterminator=line_end)
+
+    def write(self, cells: Sequence[object]) -> None:
+        """Write a row."""
+        self._writer.writerow([csv_cell(cell) for cell in cells])
+
+    def write_all(self, rows: Iterable[Sequence[object]]) -> None:
+        """Write rows."""
+        for row in rows:
+            self.write(row)
 
 
 def has_controls(tag: str) -> bool:

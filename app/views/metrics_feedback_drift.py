@@ -5,6 +5,7 @@ import streamlit as st
 from app import services
 from app.text import plural
 from app.views.metrics_feedback_text import drift_level
+from app.views.table import table
 from core.curation.drift import MIN_SOUNDS, Drift, DriftReport, drift_report
 from core.curation.feedback import open_feedback
 from core.events.types import ModelRef
@@ -42,7 +43,7 @@ def drift_section(model: ModelRef, bundle: Bundle) -> None:
         _row("Scores, against earlier sounds", report.over_time),
     ]
     with st.container(key="drift-table"):
-        st.dataframe(rows, hide_index=True)
+        table(rows)
     since = f" The newest sounds are those since {report.since}." if report.since else ""
     st.caption(
         f"{_MEANING['scores']} {_MEANING['embeddings']} Fewer than "

@@ -14,10 +14,10 @@ from app.views.metrics_feedback_text import (
     share_text,
     share_value,
 )
+from app.views.table import table
 from core.curation.feedback import MIN_VERDICTS, Feedback, OwnTags, Verdicts, VersionFeedback
 from core.events.feedback_facts import ActorKind
 from core.proportions import Proportion
-from core.untrusted import csv_cell
 
 MIN_MONTHS = 3
 """With fewer months, days are drawn."""
@@ -109,7 +109,7 @@ def tags_section(verdicts: Mapping[str, Verdicts]) -> None:
         st.caption(f"No tag contains “{plain(search)}”.")
         return
     rows = [_tag_row(tag, each) for tag, each in sorted(matches.items(), key=_worst_first)]
-    st.dataframe(rows, hide_index=True, height=_height(rows), column_config={"Accepted": _SHARE})
+    table(rows, height=_height(rows), columns={"Accepted": _SHARE})
     st.caption(
         f"{plural(len(rows), 'tag')}, the least accepted first. “Accepted” is the share of judged "
         f"suggestions (n) that were kept; tags with fewer than {MIN_VERDICTS} have none. Added "
@@ -120,7 +120,7 @@ def tags_section(verdicts: Mapping[str, Verdicts]) -> None:
 def _tag_row(tag: str, verdicts: Verdicts) -> dict[str, object]:
     accepted = verdicts.accepted
     return {
-        "Tag": csv_cell(tag),  # the table can be downloaded as CSV
+        "Tag": tag,
         "Accepted": share_percent(accepted),
         "95% interval": interval_text(accepted),
         "n": accepted.n,
@@ -148,8 +148,8 @@ def changes_section(
     with replaced:
         rows = [
             {
-                "Removed": csv_cell(each.old),
-                "Added instead": csv_cell(each.new),
+                "Removed": each.old,
+                "Added instead": each.new,
                 "Sounds": each.number,
             }
             for each in feedback.replacements(people, version)
@@ -157,14 +157,14 @@ def changes_section(
         _small_table("Replaced in one review", rows, "No tag was replaced by another.")
     with missing:
         unknown = feedback.unknown_tags(vocabulary, people)
-        rows = [{"Tag": csv_cell(tag), "Added": number} for tag, number in unknown]
+        rows = [{"Tag": tag, "Added": number} for tag, number in unknown]
         _small_table("Added, and unknown to the model", rows, "The model knows every added tag.")
 
 
 def _small_table(title: str, rows: Sequence[Mapping[str, object]], empty: str) -> None:
     st.markdown(f"**{title}**")
     if rows:
-        st.dataframe(rows, hide_index=True, height=_height(rows, 280))
+        table(rows, height=_height(rows, 280))
     else:
         st.caption(empty)
 
@@ -192,7 +192,7 @@ def versions_section(versions: Sequence[VersionFeedback], active: str) -> None:
     ]
     number = st.column_config.NumberColumn(format="%.2f")
     columns = {"Suggestions per sound": number, "Accepted": _SHARE}
-    st.dataframe(rows, hide_index=True, column_config=columns)
+    table(rows, columns=columns)
     st.caption(
         "A verdict counts for the version whose suggestions the person was shown. Versions were "
         "judged on different sounds."
@@ -217,12 +217,12 @@ def own_tags_section(feedback: Feedback, model: object, vocabulary: Sequence[str
     with st.expander("By tag", icon=":material/table:"):
         ranked = sorted(by_tag.items(), key=_most_frequent_first)
         rows = [_own_tag_row(tag, each) for tag, each in ranked]
-        st.dataframe(rows, hide_index=True, height=_height(rows), column_config={"Agreed": _SHARE})
+        table(rows, height=_height(rows), columns={"Agreed": _SHARE})
 
 
 def _own_tag_row(tag: str, counts: OwnTags) -> dict[str, object]:
     return {
-        "Tag": csv_cell(tag),  # the table can be downloaded as CSV
+        "Tag": tag,
         "Agreed": share_percent(counts.precision),
         "95% interval": interval_text(counts.precision),
         "Suggested (n)": counts.precision.n,

@@ -9,6 +9,7 @@ from app import auth, services, state
 from app.text import ago, plain, plural
 from app.views.errors import log_error
 from app.views.metrics_feedback_text import percent
+from app.views.table import table
 from core.curation.feedback import MIN_VERDICTS, Feedback, open_feedback
 from core.curation.tag_thresholds import (
     PRECISIONS,
@@ -24,7 +25,6 @@ from core.events.types import ModelRef, ThresholdsSetEvent
 from core.model.bundle import Bundle
 from core.people import shown_name
 from core.storage.tag_thresholds import changes_of, thresholds_after
-from core.untrusted import csv_cell
 
 logger = logging.getLogger(__name__)
 
@@ -54,14 +54,14 @@ def thresholds_section(model: ModelRef, bundle: Bundle) -> None:
         with st.expander(f"{plural(len(undecided), 'tag')} without a learned threshold"):
             rows = [
                 {
-                    "Tag": csv_cell(each.tag),
+                    "Tag": each.tag,
                     "n": each.n,
                     "Right": each.positives,
                     "Why": each.reason,
                 }
                 for each in sorted(undecided, key=lambda each: (-each.n, each.tag))
             ]
-            st.dataframe(rows, hide_index=True)
+            table(rows)
     if changes:
         _changes(model, changes)
 
@@ -85,7 +85,7 @@ def _table(ready: list[LearnedTag], bundle: Bundle, current: dict[str, float]) -
     own = dict(zip(bundle.vocabulary, bundle.calibration.threshold.tolist(), strict=True))
     rows = [
         {
-            "Tag": csv_cell(each.tag),  # the table can be downloaded as CSV
+            "Tag": each.tag,
             "n": each.n,
             "Right": each.positives,
             "Model's own": own[each.tag],
@@ -97,7 +97,7 @@ def _table(ready: list[LearnedTag], bundle: Bundle, current: dict[str, float]) -
     number = st.column_config.NumberColumn(format="%.2f")
     height = min(TABLE_HEIGHT, 38 + 35 * len(rows))
     columns = dict.fromkeys(("Model's own", "In use"), number)
-    st.dataframe(rows, hide_index=True, height=height, column_config=columns)
+    table(rows, height=height, columns=columns)
 
 
 def _point_text(point: PrecisionPoint | None) -> str:
@@ -148,7 +148,7 @@ def _changes(model: ModelRef, changes: list[ThresholdsSetEvent]) -> None:
     st.markdown("**Changes**")
     for change in changes[::-1][:MAX_CHANGES]:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(_change_text(change), width="stretch")
+            st.markdown(_change_text(change))
             if may_change:
                 st.button(
                     "Revert",

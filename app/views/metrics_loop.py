@@ -6,6 +6,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from app.views.table import SIGNED, table
+
 TABLE = Path(__file__).parents[1] / "assets" / "loop.csv"
 """Written by `python -m training simulate`."""
 ORDERS = {
@@ -26,26 +28,26 @@ def simulated_loop() -> None:
             "corrects sounds of others from their true labels, with 5% mistakes. PR-AUC on "
             "recordings that neither had, mean over the splits, and the gain's spread."
         )
-        st.dataframe(rows, hide_index=True, width="content", key="loop")
+        table(rows, columns={"Gain": SIGNED}, width="content", key="loop")
 
 
 @lru_cache
-def _rows() -> list[dict[str, str]]:
+def _rows() -> list[dict[str, object]]:
     if not TABLE.exists():
         return []
     with TABLE.open(newline="", encoding="utf-8") as file:
         return [_row(row) for row in csv.DictReader(file)]
 
 
-def _row(row: dict[str, str]) -> dict[str, str]:
-    gain, low, high = (f"{float(row[name]):+.3f}" for name in ("gain", "low", "high"))
+def _row(row: dict[str, str]) -> dict[str, object]:
+    low, high = (f"{float(row[name]):+.3f}" for name in ("low", "high"))
     return {
         "Corrected sounds": row["corrections"],
         "Order": ORDERS.get(row["order"], row["order"]),
         "Before": f"{float(row['champion']):.3f}",
         "After": f"{float(row['challenger']):.3f}",
-        "Gain": gain,
+        "Gain": float(row["gain"]),
         "Standard deviation": f"{float(row['sd']):.3f}",
-        "Least to greatest": f"{low} to {high}",
+        "Least to greatest": f"[{low}, {high}]",
         "Splits": row["seeds"],
     }

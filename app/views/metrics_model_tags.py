@@ -1,6 +1,5 @@
 """The scores of each tag of a version, and what other thresholds would suggest."""
 
-import csv
 import io
 
 import streamlit as st
@@ -13,7 +12,7 @@ from app.views.metrics_address import set_params
 from core.model.bundle import Bundle
 from core.model.metrics_report import difference, scored_tags
 from core.model.metrics_types import PrecisionChoice
-from core.untrusted import csv_cell
+from core.untrusted import BYTE_ORDER_MARK, CsvWriter
 
 SCORES = {
     "pr_auc": "PR-AUC",
@@ -77,16 +76,16 @@ def tag_scores(bundle: Bundle, compared: Bundle | None) -> None:
 def scores_csv(bundle: Bundle) -> bytes:
     """Return the table as CSV in UTF-8, with the ends of the intervals in columns."""
     text = io.StringIO(newline="")
-    text.write("\ufeff")  # spreadsheets see by it that the text is UTF-8
-    writer = csv.writer(text, lineterminator="\r\n")
+    text.write(BYTE_ORDER_MARK)
+    writer = CsvWriter(text)
     ends = [f"{name}{end}" for name in SCORES for end in ("", "_low", "_high")]
-    writer.writerow(["tag", *ends, "threshold", "clips", "recordings"])
+    writer.write(["tag", *ends, "threshold", "clips", "recordings"])
     for tag, *scores, threshold, clips, recordings in _rows(bundle, None):
         cells: list[Cell] = [tag]
         for score in scores:
             assert isinstance(score, Scored)
             cells += [score.value, *(score.interval or (None, None))]
-        writer.writerow([csv_cell(cell) for cell in [*cells, threshold, clips, recordings]])
+        writer.write([*cells, threshold, clips, recordings])
     return text.getvalue().encode("utf-8", "replace")
 
 

@@ -10,6 +10,7 @@ from app.text import ago, plain, plural
 from app.views.metrics_address import param, set_params
 from app.views.metrics_deploy import actions, registered_versions, roll_back_button
 from app.views.metrics_loop import simulated_loop
+from app.views.table import SIGNED, table
 from core.people import shown_name
 from core.storage.active_model import resolve_model
 from core.storage.model_versions import Version
@@ -51,7 +52,7 @@ def _list(versions: list[Version]) -> None:
         }
         for version in versions
     ]
-    st.dataframe(rows, hide_index=True, width="stretch", key="versions")
+    table(rows, key="versions")
 
 
 def _selected_version(versions: list[Version]) -> Version | None:
@@ -103,7 +104,7 @@ def _scores(comparison: Mapping[str, Any]) -> None:
     ]
     others = comparison.get("others", {})
     rows += [_score_row("Sounds outside the vocabulary", *item) for item in others.items()]
-    st.dataframe(rows, hide_index=True, width="content", key="scores")
+    table(rows, columns={"Difference": SIGNED}, width="content", key="scores")
     st.caption(
         "  \n".join(
             f"{name}: {plural(part['clips'], 'clip')} of "
@@ -113,13 +114,13 @@ def _scores(comparison: Mapping[str, Any]) -> None:
     )
 
 
-def _score_row(where: str, score: str, row: Mapping[str, Any]) -> dict[str, str]:
+def _score_row(where: str, score: str, row: Mapping[str, Any]) -> dict[str, object]:
     return {
         "Measured on": where,
         "Score": SCORE_NAMES.get(score, score),
         "Active then": _number(row["champion"]),
         "This version": _number(row["challenger"]),
-        "Difference": _signed(row["difference"]),
+        "Difference": row["difference"],
         "95% interval": _interval(row["interval"]),
     }
 
@@ -148,7 +149,7 @@ def _taught(comparison: Mapping[str, Any]) -> None:
     ]
     if rows:
         st.markdown("**Did corrections teach the model?**")
-        st.dataframe(rows, hide_index=True, width="stretch", key="taught")
+        table(rows, key="taught")
 
 
 MIN_DECISIONS = 10
@@ -208,9 +209,5 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
-def _signed(value: float | None) -> str:
-    return "–" if value is None else f"{value:+.3f}"
-
-
 def _interval(values: list[float] | None) -> str:
-    return "too few recordings" if values is None else f"{values[0]:+.3f} to {values[1]:+.3f}"
+    return "too few recordings" if values is None else f"[{values[0]:+.3f}, {values[1]:+.3f}]"

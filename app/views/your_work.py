@@ -7,10 +7,10 @@ import streamlit as st
 from app import auth, services
 from app.text import plain, plural
 from app.views.errors import shows_errors
+from app.views.table import table
 from core.curation.agreement import MIN_JUDGEMENTS, AgreementReport, Kappa, agreement_report
 from core.curation.your_work import LearnedVersion, learned_versions, your_work
 from core.events.types import iso
-from core.untrusted import csv_cell
 
 CACHE_S = 120
 
@@ -68,11 +68,11 @@ def agreement_dialog() -> None:
         f"{MIN_JUDGEMENTS} judgements."
     )
     rows = [
-        {"Tag": csv_cell(tag), "Kappa": kappa.value, "n": kappa.n, "Same": kappa.same}
+        {"Tag": tag, "Kappa": kappa.value, "n": kappa.n, "Same": kappa.same}
         for tag, kappa in report.by_tag
     ]
     number = st.column_config.NumberColumn(format="%.2f")
-    st.dataframe(rows, hide_index=True, column_config={"Kappa": number})
+    table(rows, columns={"Kappa": number})
 
 
 @st.cache_data(ttl=CACHE_S, show_spinner=False)

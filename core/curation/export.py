@@ -1,6 +1,5 @@
 """Export of a choice of sounds with their tags: CSV, JSON lines, or the prototype's file."""
 
-import csv
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +13,7 @@ from core.events.query import Order, Query
 from core.events.sounds import SoundIndex
 from core.events.types import iso
 from core.people import shown_name
-from core.untrusted import csv_cell
+from core.untrusted import BYTE_ORDER_MARK, CsvWriter
 
 ExportFormat = Literal["csv", "jsonl", "id2prediction"]
 FORMAT_OF_SUFFIX: Mapping[str, ExportFormat] = {
@@ -110,11 +109,11 @@ def _verified(query: Query) -> Query:
 def _csv(pages: Iterator[Sequence[SoundState]]) -> Iterator[bytes]:
     """Yield CSV in UTF-8, with a byte order mark so that spreadsheets see that it is."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\r\n")
-    text.write("\ufeff")
-    writer.writerow(COLUMNS)
+    text.write(BYTE_ORDER_MARK)
+    writer = CsvWriter(text)
+    writer.write(COLUMNS)
     for states in pages:
-        writer.writerows([csv_cell(value) for value in _row(state)] for state in states)
+        writer.write_all(map(_row, states))
         yield text.getvalue().encode("utf-8", "replace")
         text.seek(0)
         text.truncate()

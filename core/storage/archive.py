@@ -37,7 +37,12 @@ class BackupError(StorageError):
 
 @dataclass(frozen=True)
 class About:
-    """What a backup says of itself: its format, and when (UTC, ISO 8601) it was begun."""
+    """A backup's description of itself.
+
+    Attributes:
+        format: Number of the archive's format.
+        created: When it was begun, UTC in ISO 8601.
+    """
 
     format: int
     created: str

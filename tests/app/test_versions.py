@@ -42,7 +42,7 @@ def test_a_challenger_is_shown_with_its_comparison_and_what_it_learned(app, chal
     cells = " ".join(frame.value.to_string() for frame in page.dataframe)
     assert "Active" in cells
     assert "To decide" in cells
-    assert "+0.010 to +0.030" in cells
+    assert "[+0.010, +0.030]" in cells
     assert "90%" in cells  # 54 of 60 learned decisions
 
 
