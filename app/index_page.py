@@ -5,6 +5,7 @@ it moves when the first run of the script brings the styles. That run brings the
 they have to come after Streamlit's own to win over them.
 """
 
+import hashlib
 from pathlib import Path
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -34,14 +35,15 @@ class IndexPage:
             await self.app(scope, receive, send)
             return
         kept = [pair for pair in scope["headers"] if pair[0].lower() not in UNCONDITIONAL]
-        await self.app({**scope, "headers": kept}, receive, _Completed(send, self._head))
+        known = Headers(scope=scope).get("if-none-match", "")
+        await self.app({**scope, "headers": kept}, receive, _Completed(send, self._head, known))
 
 
 class _Completed:
     """Sends a response on; one in HTML when it is whole, with the head completed."""
 
-    def __init__(self, send: Send, head: bytes) -> None:
-        self._send, self._head = send, head
+    def __init__(self, send: Send, head: bytes, known: str) -> None:
+        self._send, self._head, self._known = send, head, known
         self._start: Message | None = None
         self._body = b""
 
@@ -62,8 +64,13 @@ class _Completed:
             body = body.replace(TITLE, b"<title>Earmark</title>", 1)
             body = body.replace(HEAD_END, self._head, 1)
             headers = MutableHeaders(scope=start)
+            headers["etag"] = f'"{hashlib.sha256(body).hexdigest()}"'
             headers["content-length"] = str(len(body))
-            for name in ("etag", "last-modified", "accept-ranges"):
+            gone = ["last-modified", "accept-ranges"]
+            if headers["etag"] in self._known:
+                start["status"], body = 304, b""
+                gone.append("content-length")
+            for name in gone:
                 del headers[name]
         await self._send(start)
         await self._send({"type": "http.response.body", "body": body})
