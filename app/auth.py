@@ -255,7 +255,7 @@ def has_session_ended() -> bool:
         return state.session_ended.get()
     if signed_in is None:
         retired = sign_ins.retired(browser_id) if browser_id else None
-        if retired and retired.signed_out:
+        if retired and (retired.signed_out or session_owner() is not None):
             _end_session()
     elif session_owner() not in (None, signed_in.person.user_id):
         _end_session()

@@ -291,3 +291,16 @@ def test_a_sign_in_that_has_run_out_does_not_show_its_draft_to_who_sits_there_th
     assert "Restored draft" not in new_session.text()
     sign_in("alice")
     assert new_session.open().text_input(key=bark.key("title")).value == "My secret"
+
+
+def test_a_page_that_is_still_open_shows_nothing_of_hers_to_who_signs_in_after_her(
+    connected, sign_in, bark, browser_sends
+):
+    sign_in("alice")
+    hers = browser_sends["cookies"]["earmark-browser"]
+    bark.open(connected)
+    assert connected.text_input(key=bark.key("title"))
+    sign_in("bob")
+    browser_sends["cookies"]["earmark-browser"] = hers  # an open page keeps what it was loaded with
+    connected.run()
+    assert not connected.text_input
