@@ -1,6 +1,7 @@
 """A workspace with the example sounds in it, the app run by AppTest, and a real server."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,13 +42,30 @@ def own_workspace(tagged, tmp_path, monkeypatch) -> Path:
 @pytest.fixture
 def browser_sends(monkeypatch) -> dict[str, dict[str, str]]:
     """The `cookies` and `headers` that the browser sends; AppTest has none of its own."""
-    from streamlit.runtime.context import ContextProxy
+    from streamlit.runtime.context import ContextProxy, StreamlitHeaders
 
     headers = {"Host": "localhost:8501", "Origin": "http://localhost:8501"}
     sent: dict[str, dict[str, str]] = {"cookies": {}, "headers": headers}
-    for name in sent:
-        monkeypatch.setattr(ContextProxy, name, property(lambda self, name=name: sent[name]))
+    as_sent = property(lambda self: StreamlitHeaders(sent["headers"].items()))
+    monkeypatch.setattr(ContextProxy, "headers", as_sent)
+    monkeypatch.setattr(ContextProxy, "cookies", property(lambda self: sent["cookies"]))
     return sent
+
+
+@pytest.fixture
+def configure(monkeypatch) -> Callable[..., None]:
+    """Change settings, as a restart of the server does: nothing is cached from before."""
+    import streamlit as st
+
+    from core import settings
+
+    def configure(**values: str) -> None:
+        for name, value in values.items():
+            monkeypatch.setenv(name, value)
+        settings.settings.cache_clear()
+        st.cache_resource.clear()
+
+    return configure
 
 
 @pytest.fixture

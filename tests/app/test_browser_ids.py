@@ -15,7 +15,6 @@ from app.drafts import Draft
 from app.request_checks import RequestChecks
 from app.routes import ROUTES
 from app.security_headers import SecurityHeaders
-from core import settings
 from tests.servers.freesound.person import consent, parameters
 
 PAGE = {"Accept": "text/html", "Sec-Fetch-Dest": "document"}
@@ -29,20 +28,6 @@ async def page(request):
 
 PAGES = [Route(path, page) for path in ("/", "/try", "/sub/path/try")]
 MIDDLEWARE = [Middleware(SecurityHeaders), Middleware(RequestChecks), Middleware(BrowserIds)]
-
-
-@pytest.fixture
-def configure(monkeypatch):
-    """Change settings while the server runs, as a restart does."""
-    import streamlit as st
-
-    def configure(**values: str) -> None:
-        for name, value in values.items():
-            monkeypatch.setenv(name, value)
-        settings.settings.cache_clear()
-        st.cache_resource.clear()
-
-    return configure
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from starlette.websockets import WebSocketDisconnect
 from app.client_address import client_address
 from app.request_checks import RequestChecks
 from app.security_headers import SecurityHeaders
+from app.views.clip_analysis import visitor_names
 from core import settings
 
 ADDRESS = "http://localhost:8501"
@@ -37,16 +38,6 @@ def client():
     ]
     middleware = [Middleware(SecurityHeaders), Middleware(RequestChecks)]
     return TestClient(Starlette(routes=routes, middleware=middleware), ADDRESS)
-
-
-@pytest.fixture
-def configure(monkeypatch):
-    def configure(**values: str) -> None:
-        for name, value in values.items():
-            monkeypatch.setenv(name, value)
-        settings.settings.cache_clear()
-
-    return configure
 
 
 def opens_a_session(client, **headers: str) -> bool:
@@ -208,3 +199,12 @@ def test_a_value_that_is_none_is_refused_in_a_sentence(configure, name, value):
 def test_visitors_are_told_apart_by_what_trusted_proxies_say(peer, forwarded_for, counted):
     trusted = ("127.0.0.1", "::1", "10.0.0.0/8")
     assert client_address(peer, forwarded_for, trusted) == counted
+
+
+def test_visitors_behind_a_proxy_are_not_one(browser_sends, configure):
+    configure(EARMARK_TRUSTED_PROXIES="127.0.0.1, 172.16.0.0/12")
+    names = []
+    for forwarded_for in ("198.51.100.1", "198.51.100.2, 172.18.0.5"):
+        browser_sends["headers"]["X-Forwarded-For"] = forwarded_for
+        names.append(visitor_names()[0])
+    assert names == ["address 198.51.100.1", "address 198.51.100.2"]

@@ -5,7 +5,6 @@ import logging
 import pytest
 
 from app import browser, services
-from core import settings
 from core.people import user_id
 from core.storage.local import open_local_workspace
 from tests.helpers.app_pages import BROWSER, button_names, first_sound, shown, sounds
@@ -161,12 +160,12 @@ def test_a_request_through_a_proxy_or_from_a_foreign_page_is_not_from_this_machi
 
 
 def test_a_role_that_was_given_meanwhile_holds_after_a_reload_with_the_browsers_next_id(
-    public, sign_in, own_workspace, monkeypatch
+    public, sign_in, own_workspace, configure
 ):
     """Who knew the id while there was nothing to gain with it does not become a curator."""
     bob, sound = sign_in("bob"), first_sound(own_workspace)
     public.run()
-    give_role(monkeypatch, "EARMARK_CURATORS", bob.user_id)
+    configure(EARMARK_CURATORS=str(bob.user_id))
     public.run()
     assert "redirect" in public.session_state
     assert not button_names(public) & EDITING
@@ -176,23 +175,14 @@ def test_a_role_that_was_given_meanwhile_holds_after_a_reload_with_the_browsers_
     assert first_sound(own_workspace).last_event == sound.last_event
 
 
-def test_a_role_that_was_taken_away_is_gone_at_once(public, sign_in, own_workspace, monkeypatch):
+def test_a_role_that_was_taken_away_is_gone_at_once(public, sign_in, own_workspace, configure):
     sign_in("carol")
     sound = first_sound(own_workspace)
     public.run()
-    give_role(monkeypatch, "EARMARK_CURATORS", 1)
+    configure(EARMARK_CURATORS="1")
     confirm(public, sound)
     assert first_sound(own_workspace).last_event == sound.last_event
     assert not button_names(public) & EDITING
-
-
-def give_role(monkeypatch, name: str, user_id: int) -> None:
-    """Change the roles as a restart of the server does."""
-    import streamlit as st
-
-    monkeypatch.setenv(name, str(user_id))
-    settings.settings.cache_clear()
-    st.cache_resource.clear()
 
 
 def test_a_server_with_a_public_address_is_not_only_this_machine(app, monkeypatch):
