@@ -175,30 +175,5 @@ def left_to_do(upload: Upload, sent: Description, sound_id: int) -> str:
     return f" Please {' and '.join(tasks)} on Freesound, whose API cannot do that: {page}"
 
 
-def refusal(upload: Upload, pending: PendingUploads, *, is_duplicate: bool) -> str:
-    """Return why an upload of which Freesound shows no sound certainly becomes none.
-
-    Args:
-        upload: The upload.
-        pending: The uploader's pending uploads.
-        is_duplicate: Freesound has refused it as a duplicate.
-
-    Returns:
-        Sentences; empty if that is not certain.
-    """
-    if upload.file_name in pending.pending_description:
-        return (
-            f"Freesound has the file as {upload.file_name}, but not its description. "
-            f"Please finish it on Freesound's own page, {SITE}/home/describe/."
-        )
-    if is_duplicate:
-        return (
-            "Freesound says that it has this very file already, and does not say where: it may "
-            "be yours from another time, somebody else's, or a half-made entry of an upload "
-            "that failed. It was not added again."
-        )
-    return ""
-
-
 def _is_own(sound: FreesoundSound, upload: Upload) -> bool:
     return sound.username.casefold() == upload.username.casefold()

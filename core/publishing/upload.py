@@ -27,12 +27,14 @@ from core.freesound.errors import (
     UploadUncertain,
 )
 from core.freesound.types import FreesoundSound, PendingUploads
+from core.freesound.vocabulary import SITE
 from core.people import Person
 from core.pipeline.analysis import Analysis
 from core.publishing.accepted import events_of_accepted
+from core.publishing.comparison import Stored
 from core.publishing.errors import AlreadyBeingPublished
 from core.publishing.form import UploadForm
-from core.publishing.lookup import Match, UploadLookup, how_to_complete, left_to_do, refusal
+from core.publishing.lookup import Match, UploadLookup, how_to_complete, left_to_do
 from core.publishing.server_messages import explain
 from core.publishing.upload_log import Intent, Upload, UploadLog
 from core.storage.workspace import Workspace
@@ -60,6 +62,15 @@ _GONE = "Sound {} is not on Freesound any more. The file can be published again.
 _ANSWER_LOST = (
     " Its answer was lost, but everything that was sent is there. If the sound still waits to be "
     "processed in an hour, please look for it on Freesound."
+)
+DUPLICATE_SOMEWHERE = (
+    "Freesound says that it has this very file already, and does not say where: it may be yours "
+    "from another time, somebody else's, or a half-made entry of an upload that failed. It was not "
+    "added again."
+)
+_NOT_DESCRIBED = (
+    "Freesound has the file as {}, but not its description. Please finish it on Freesound's own "
+    f"page, {SITE}/home/describe/."
 )
 _NOT_LISTED = (
     "The sound was sent, but no clear answer came, and Freesound does not list it yet. "
@@ -194,8 +205,11 @@ class Publisher:
         for earlier in self._log.uploads_of(person.user_id, md5):
             upload = self._resolve(earlier, with_token) if earlier.is_open else earlier
             if upload.state == "published":
-                upload = self._check_published(upload, with_token)
-            if upload.state in ("published", "incomplete"):
+                stored = self._stored(upload, with_token)
+                if stored is None:
+                    continue  # it was deleted since
+                return self._mark_if_empty(upload, stored)
+            if upload.state == "incomplete":
                 return upload
             if upload.is_open:
                 raise AlreadyBeingPublished(
@@ -203,16 +217,18 @@ class Publisher:
                 )
         return None
 
-    def _check_published(self, upload: Upload, with_token: WithToken) -> Upload:
-        """Return an upload that was published, with its state now: the sound may be gone."""
-        pending = with_token(self._client.pending_uploads)
-        stored = self._lookup.stored(upload.sound_id, pending) if upload.sound_id else None
-        if stored is None:
-            return self._log.close(upload, "not there", _GONE.format(upload.sound_id))
+    def _mark_if_empty(self, upload: Upload, stored: Stored) -> Upload:
+        """Return an upload that earlier versions announced, as incomplete if it is."""
         if not stored.is_empty():
             return upload
         differences = stored.differences(self._log.intent(upload).description, upload.title)
         return self._mark_incomplete(upload, stored.sound_id, differences)
+
+    def _stored(self, upload: Upload, with_token: WithToken) -> Stored | None:
+        """Return an upload's sound as Freesound shows it now; None if it is gone."""
+        if upload.sound_id is None:
+            return None
+        return self._lookup.stored(upload.sound_id, with_token(self._client.pending_uploads))
 
     def _begin(
         self,
@@ -261,7 +277,8 @@ class Publisher:
             return self._resolve_uncertain(upload, str(error), with_token)
         except RequestRefused as error:
             if _DUPLICATE in str(error):
-                return self._resolve_uncertain(upload, str(error), with_token, is_duplicate=True)
+                progress("Asking Freesound where it is", 1.0)
+                return self._close_refused(upload, self._where(upload, with_token))
             return self._close_refused(upload, _refusal(error))
         except (Throttled, DailyThrottled, DailyLimitReached) as error:
             message = f"Nothing was sent: {error} Your sound and everything you typed are kept."
@@ -271,26 +288,29 @@ class Publisher:
         progress("Keeping what Freesound stored", 1.0)
         return self._accept(upload, sound_id)
 
-    def _resolve_uncertain(
-        self,
-        upload: Upload,
-        message: str,
-        with_token: WithToken,
-        *,
-        is_duplicate: bool = False,
-    ) -> Upload:
+    def _where(self, upload: Upload, with_token: WithToken) -> str:
+        """Return where Freesound has the bytes that it refused as a duplicate, as sentences.
+
+        No such upload is ever taken for published: Freesound has said itself that it added nothing.
+        """
+        try:
+            pending = with_token(self._client.pending_uploads)
+            match = self._lookup.find(upload, self._log.intent(upload), pending, any_name=True)
+        except EarmarkError as error:
+            return f"{DUPLICATE_SOMEWHERE} It cannot be looked up just now: {error}"
+        return match.reason(upload) if match else DUPLICATE_SOMEWHERE
+
+    def _resolve_uncertain(self, upload: Upload, message: str, with_token: WithToken) -> Upload:
         """Look an upload up at once; where even that fails it stays open for a later look."""
         upload = self._log.mark(upload, "uncertain", message)
         logger.warning("publish uncertain upload=%s", upload.upload_id)
         try:
-            return self._resolve(upload, with_token, is_duplicate=is_duplicate)
+            return self._resolve(upload, with_token)
         except EarmarkError as error:
             message = f"{upload.message} It cannot be looked up just now: {error}"
             return self._log.mark(upload, "uncertain", message)
 
-    def _resolve(
-        self, upload: Upload, with_token: WithToken, *, is_duplicate: bool = False
-    ) -> Upload:
+    def _resolve(self, upload: Upload, with_token: WithToken) -> Upload:
         """Record an upload's outcome as far as Freesound shows it."""
         if upload.state == "accepted" and upload.sound_id:
             return self._accept(upload, upload.sound_id)
@@ -300,11 +320,11 @@ class Publisher:
         pending = with_token(self._client.pending_uploads)
         if upload.state == "incomplete" and upload.sound_id:
             return self._resolve_incomplete(upload, upload.sound_id, intent, pending)
-        match = self._lookup.find(upload, intent, pending, any_name=is_duplicate)
+        match = self._lookup.find(upload, intent, pending)
         if match is not None:
-            return self._resolve_match(upload, match, is_duplicate=is_duplicate)
-        if reason := refusal(upload, pending, is_duplicate=is_duplicate):
-            return self._close_refused(upload, reason)
+            return self._resolve_match(upload, match)
+        if upload.file_name in pending.pending_description:
+            return self._close_refused(upload, _NOT_DESCRIBED.format(upload.file_name))
         if self._log.age_s(upload) < LISTING_DELAY_S:
             touch = upload.state != "uncertain"
             return self._log.mark(upload, "uncertain", _NOT_LISTED, touch=touch)
@@ -312,13 +332,12 @@ class Publisher:
         message = "It did not arrive at Freesound. It can safely be published again."
         return self._log.close(upload, "not there", message)
 
-    def _resolve_match(self, upload: Upload, match: Match, *, is_duplicate: bool) -> Upload:
+    def _resolve_match(self, upload: Upload, match: Match) -> Upload:
         """Record an upload of whose bytes Freesound has a sound.
 
-        It is this upload's only if it is younger and carries what was sent. A refused duplicate
-        never is: Freesound has said itself that the sound was there before.
+        It is this upload's only if it is younger and carries nothing that was not sent.
         """
-        if is_duplicate or not match.is_own:
+        if not match.is_own:
             return self._close_refused(upload, match.reason(upload))
         if match.is_whole:
             return self._accept(upload, match.sound_id, _ANSWER_LOST)
@@ -341,8 +360,10 @@ class Publisher:
     def _mark_incomplete(
         self, upload: Upload, sound_id: int, differences: tuple[str, ...]
     ) -> Upload:
-        logger.warning("publish incomplete upload=%s sound=%d", upload.upload_id, sound_id)
         message = f"Not published. {how_to_complete(upload, sound_id, differences)}"
+        if (upload.state, upload.message) == ("incomplete", message):
+            return upload
+        logger.warning("publish incomplete upload=%s sound=%d", upload.upload_id, sound_id)
         return self._log.mark(upload, "incomplete", message, sound_id=sound_id)
 
     def _may_be_sending(self, upload: Upload, intent: Intent) -> bool:
@@ -363,7 +384,7 @@ class Publisher:
                 upload,
                 intent.description,
                 self._log.analysis(upload),
-                self._stored(sound_id),
+                self._shown(sound_id),
                 self._workspace,
                 self._client.api,
             )
@@ -374,7 +395,7 @@ class Publisher:
         message += left_to_do(upload, intent.description, sound_id)
         return self._log.close(upload, "published", message)
 
-    def _stored(self, sound_id: int) -> FreesoundSound | None:
+    def _shown(self, sound_id: int) -> FreesoundSound | None:
         """Return what Freesound really stored, where it shows that already."""
         try:
             return self._client.sound(sound_id)

@@ -195,6 +195,26 @@ def test_nor_is_one_that_carries_the_very_same_words(publisher, alice, workspace
     assert list(workspace.events.all()) == []
 
 
+def test_a_refused_duplicate_that_cannot_be_looked_up_is_refused_all_the_same(
+    publisher, alice, workspace, freesound_server
+):
+    data = noise_wav()
+    form = upload_form(data)
+
+    def cut_off(stage, share):
+        if stage.startswith("Asking"):
+            words = {"description": form.description, "tags": list(form.tags)}
+            freesound_server.state.add_sound("alice", audio=data, name=form.name, **words)
+            freesound_server.fail("pending_uploads", times=None, status=403)
+
+    freesound_server.state.add_sound("bob", audio=data, public=False)
+    done = publisher.publish(alice.person, alice, form, data, ANALYSIS, cut_off)
+    assert (done.state, "cannot be looked up just now" in done.message) == ("refused", True)
+    freesound_server.heal()
+    assert publisher.resolve_uploads(alice.person, alice) == []
+    assert list(workspace.events.all()) == []
+
+
 @pytest.mark.parametrize("ahead_s", [-400 * 86_400, 0, 400 * 86_400])
 def test_a_lost_answer_is_told_from_an_older_sound_by_freesounds_clock_not_by_ours(
     client, alice, workspace, tmp_path, freesound_server, ahead_s
