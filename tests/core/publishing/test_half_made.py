@@ -1,44 +1,14 @@
 """Uploads that break off, and duplicates: what is announced as published is what was sent."""
 
 import pytest
-from pydantic import SecretStr
 
-from core.freesound.client import FreesoundClient
-from core.freesound.rate_limit import Budget
 from core.publishing.comparison import is_same_text
 from core.publishing.upload import LISTING_DELAY_S, Publisher
-from tests.helpers.publishing import ANALYSIS, PLENTY, Uploader, noise_wav, upload_form
+from tests.helpers.publishing import ANALYSIS, noise_wav, upload_form
 
 ROW_STEPS = ("row", "pack", "geotag", "description")
 """Steps after which the sound lacks something that was sent."""
 EVERYTHING = {"pack": "Weather", "geotag": "52.5, 13.4"}
-
-
-@pytest.fixture
-def app(freesound_server):
-    unlimited = (10**9, 10**9)
-    return freesound_server.state.add_client(
-        "earmark", owner="alice", get_limits=unlimited, post_limits=unlimited
-    )
-
-
-@pytest.fixture
-def alice(freesound_server, app):
-    return Uploader(freesound_server, app)
-
-
-@pytest.fixture
-def client(freesound_server, app, tmp_path):
-    budget = Budget(tmp_path / "budget.sqlite", PLENTY, freesound_server.now)
-    api = f"{freesound_server.url}/apiv2"
-    return FreesoundClient(
-        SecretStr(app.client_secret), budget, api, sleep=freesound_server.advance
-    )
-
-
-@pytest.fixture
-def publisher(client, workspace, tmp_path, freesound_server):
-    return Publisher(tmp_path / "publications", client, workspace, freesound_server.now)
 
 
 def publish(publisher, alice, data, **changes):
