@@ -1,6 +1,7 @@
 """The optional part of the form for publishing: pack, place, explicit content and sources."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import streamlit as st
@@ -97,7 +98,7 @@ def _town_choice(clip_key: str, town: str) -> None:
     """Draw the towns of that name; a press on one fills in the place."""
     if not town.strip():
         return
-    places = {f"{place.name}, {place.country}": place for place in find_places(town)}
+    places = _by_label(find_places(town))
     if not places:
         st.caption(f"No large town is called {plain(town.strip())}.")
         return
@@ -110,6 +111,18 @@ def _town_choice(clip_key: str, town: str) -> None:
         on_change=_choose_town,
         args=(clip_key, places),
     )
+
+
+def _by_label(places: Sequence[Place]) -> dict[str, Place]:
+    """Return places by what tells them apart."""
+    names = Counter((place.name, place.country) for place in places)
+    labels = {}
+    for place in places:
+        label = f"{place.name}, {place.country}"
+        if names[place.name, place.country] > 1:
+            label += f" ({place.geotag.latitude:.1f}, {place.geotag.longitude:.1f})"
+        labels[label] = place
+    return labels
 
 
 def _choose_town(clip_key: str, places: Mapping[str, Place]) -> None:
