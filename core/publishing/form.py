@@ -38,6 +38,7 @@ MAX_REQUEST_BYTES = 1 << 30
 MAX_FILE_BYTES = MAX_REQUEST_BYTES - (1 << 20)
 """The site takes 1 GiB a request; a mebibyte is left for the rest of the form."""
 _MAX_QUOTE_LENGTH = 60
+_MUSIC_SIGNS = "♩♪♫♬♭♮♯"
 _FIRST_PICTOGRAPH, _FIRST_EMOJI = 0x2300, 0x1F000
 _SOURCE = re.compile(
     r"(?:https?://(?:www\.)?freesound\.org/(?:s|people/[^/\s]+/sounds)/)?(?P<id>[1-9][0-9]{0,17})/?"
@@ -409,9 +410,11 @@ def _would_be_renamed(file_name: str) -> bool:
 
 
 def is_emoji(character: str) -> bool:
-    """Return True for a pictograph, or what colours or joins one; not for signs such as ° or ©."""
+    """Return True for a pictograph, or what colours or joins one; not for signs such as ° or ♪."""
     if character in "\ufe0f\u20e3":
         return True
+    if character in _MUSIC_SIGNS:
+        return False
     kind, is_sign = unicodedata.category(character), ord(character) >= _FIRST_PICTOGRAPH
     return is_sign and (kind == "So" or (kind == "Sk" and ord(character) >= _FIRST_EMOJI))
 

@@ -290,7 +290,7 @@ DIFFERENCES += [
     ("geotag", {"geotag": "0.00001, 13.4, 14"}, False),
     ("audio_filename", {"audio_filename": "rain 🌧.wav"}, True),
     ("audio_filename", {"audio_filename": "rain 👍🏽.wav"}, True),
-    ("audio_filename", {"audio_filename": "25 °C © rain 雨.wav"}, False),
+    ("audio_filename", {"audio_filename": "25 °C © ♪ rain 雨.wav"}, False),
     ("pack_name", {"pack_name": "Rain"}, True),
     ("pack_name", {"pack_name": "Rains"}, False),
 ]
