@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from core.freesound.client import FreesoundClient
 from core.freesound.errors import SoundNotFound
-from core.freesound.types import Description, FreesoundSound, PendingUploads
+from core.freesound.types import Description, FreesoundSound, PendingSound, PendingUploads
 from core.freesound.vocabulary import SITE
 from core.publishing.comparison import CLOCK_TOLERANCE_S, Stored, named
 from core.publishing.upload_log import Intent, Upload, UploadLog
@@ -138,7 +138,8 @@ class UploadLookup:
         if stored.sound_id in others | set(intent.before):
             return False
         earliest = (intent.since or upload.began) - CLOCK_TOLERANCE_S
-        is_younger = stored.created is None or stored.created > earliest
+        is_pending = isinstance(stored.row, PendingSound)  # and was not among those before
+        is_younger = is_pending if stored.created is None else stored.created > earliest
         return is_younger and stored.is_part_of(intent.description, upload.title)
 
     def _public_twin(self, upload: Upload) -> FreesoundSound | None:
