@@ -9,6 +9,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 
 from app.browser import BrowserIds
+from app.component_messages import ComponentMessages
 from app.index_page import IndexPage
 from app.lifespan import lifespan
 from app.request_checks import RequestChecks
@@ -25,6 +26,7 @@ app = st.App(
         Middleware(BrowserIds),
         Middleware(IndexPage),
         Middleware(UploadLimits),
+        Middleware(ComponentMessages),
     ],
     lifespan=lifespan,
 )

@@ -87,15 +87,6 @@ def end_superseded_run() -> None:
     st.session_state.get(page_path.key)
 
 
-def component_value(key: str, name: str) -> object:
-    """Return a value that a component's browser side has set; None if it has not.
-
-    It comes from outside and is to be checked.
-    """
-    values = st.session_state.get(key)
-    return values.get(name) if isinstance(values, Mapping) else None
-
-
 # Session
 
 page_path = Entry[str]("page-path", "")

@@ -61,7 +61,7 @@ def page_with_a_table(start):
 
 @pytest.mark.parametrize("start", FORMULA_STARTS)
 def test_tables_on_pages_mark_names_and_cells_that_look_like_formulas(start):
-    app = AppTest.from_function(page_with_a_table, args=(start,)).run()
+    app = AppTest.from_function(page_with_a_table, args=(start,), default_timeout=200).run()
     assert not app.exception
     (shown,) = app.dataframe
     assert list(shown.value.columns) == [f"'{start}name", "n"]

@@ -40,7 +40,7 @@ def page_with_a_broken_fragment():
 
 
 def test_an_error_in_a_fragment_is_a_sentence_and_ends_the_page():
-    app = AppTest.from_function(page_with_a_broken_fragment).run()
+    app = AppTest.from_function(page_with_a_broken_fragment, default_timeout=200).run()
     assert not app.exception
     (error,) = app.error
     assert "The disk is full" in error.value

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from app import state
 from app.components.desk.request import DeskRequest, parse_request
 from app.components.register import register
+from app.components.values import sent_value
 
 _COMPONENT = register(Path(__file__).parent)
 
@@ -16,7 +16,7 @@ def desk_request(key: str) -> DeskRequest:
     Args:
         key: Of the component in the session.
     """
-    return parse_request(state.component_value(key, "request"))
+    return sent_value(key, "request", parse_request) or DeskRequest()
 
 
 def desk(key: str, data: Mapping[str, object]) -> None:

@@ -1,13 +1,10 @@
 """What the desk's browser side sends, checked before anything is done with it."""
 
-import logging
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from core.events.types import MAX_TAG_LENGTH, SoundId
-
-logger = logging.getLogger(__name__)
 
 MAX_ACTIONS, MAX_TAGS, MAX_HELD = 500, 100, 50
 HexId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
@@ -67,15 +64,13 @@ class DeskRequest(_FromBrowser):
 
 
 def parse_request(value: object) -> DeskRequest:
-    """Return a request from the browser; an empty one where it is none, which is logged."""
-    if value is None:
-        return DeskRequest()
-    try:
-        # JSON has no tuples: lenient about those alone, through the mode for JSON.
-        return DeskRequest.model_validate(_tuples(value))
-    except ValidationError as error:
-        logger.warning("refusal action=desk-request errors=%d", error.error_count())
-        return DeskRequest()
+    """Return a request from the browser.
+
+    Raises:
+        ValueError: The value is none.
+    """
+    # JSON has no tuples: lenient about those alone, through the mode for JSON.
+    return DeskRequest.model_validate(_tuples(value))
 
 
 def _tuples(value: object) -> object:

@@ -1,12 +1,12 @@
 """Sound, spectrogram and the suggested tags over time, as one synchronised component."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from app import state
 from app.clips import Part
 from app.components.player.levels import (
     MAX_STOPS,
@@ -16,6 +16,7 @@ from app.components.player.levels import (
     steps,
 )
 from app.components.register import register
+from app.components.values import sent_value
 from app.text import unformatted
 from core.audio.trim import MIN_PART_S
 from core.events.types import Suggestion
@@ -99,6 +100,43 @@ def player(
     return current
 
 
+@dataclass(frozen=True)
+class Selection:
+    """A part that was selected in the browser.
+
+    Attributes:
+        audio: Address of the sound.
+        start: The part that the handles started with; None for the whole sound.
+        part: The part that is selected; None for the whole sound.
+    """
+
+    audio: str
+    start: Part | None
+    part: Part | None
+
+
+def parse_selection(value: object) -> Selection:
+    """Return what the browser sends when the handles were moved.
+
+    Raises:
+        ValueError: The value is none.
+    """
+    if not isinstance(value, dict) or not isinstance(audio := value.get("audio"), str):
+        raise ValueError("no selection of a sound")
+    return Selection(audio, _times(value.get("start")), _times(value.get("part")))
+
+
+def _times(part: object) -> Part | None:
+    """Return two numbers as a part, unchecked; raise `ValueError` for anything but null."""
+    if part is None:
+        return None
+    if not isinstance(part, list) or len(part) != 2:
+        raise ValueError("a part has two ends")
+    if not all(type(time) in (int, float) for time in part):
+        raise ValueError("the ends of a part are numbers")
+    return part[0], part[1]
+
+
 def checked_part(part: object, seconds: float) -> Part | None:
     """Return a part if it is two numbers with 0 <= first < second <= `seconds`.
 
@@ -124,12 +162,10 @@ def frequency_axis() -> list[list[object]]:
 
 def _selected(key: str, audio_url: str, start: Part | None, seconds: float) -> Part | None:
     """Return the part that the browser has sent for this very sound and start."""
-    sent = state.component_value(key, "selection")
-    if not isinstance(sent, dict) or sent.get("audio") != audio_url:
+    sent = sent_value(key, "selection", parse_selection)
+    if sent is None or (sent.audio, sent.start) != (audio_url, start):
         return start
-    if sent.get("start") != (list(start) if start else None):
-        return start
-    return checked_part(sent.get("part"), seconds)
+    return checked_part(sent.part, seconds)
 
 
 def _rows(

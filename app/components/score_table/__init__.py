@@ -7,8 +7,8 @@ from typing import Literal
 
 import streamlit as st
 
-from app import state
 from app.components.register import register
+from app.components.values import sent_value
 
 _COMPONENT = register(Path(__file__).parent)
 Value = str | float | int | None
@@ -72,12 +72,23 @@ def score_table(
     names = {str(row[0]) for row in rows}
 
     def opened() -> None:
-        pressed = state.component_value(key, "open")
-        if on_open is not None and isinstance(pressed, str) and pressed in names:
+        pressed = sent_value(key, "open", parse_name)
+        if on_open is not None and pressed is not None and pressed in names:
             on_open(pressed)
 
     with st.container(key=_place(key, len(rows), searchable)):
         _COMPONENT(key=key, data=(data,), on_open_change=opened)
+
+
+def parse_name(value: object) -> str:
+    """Return the name of the row that was pressed.
+
+    Raises:
+        ValueError: The value is none.
+    """
+    if not isinstance(value, str):
+        raise ValueError("the row that was pressed has no name")
+    return value
 
 
 def _place(key: str, rows: int, searchable: bool) -> str:

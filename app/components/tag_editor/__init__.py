@@ -6,8 +6,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from app import state
 from app.components.register import register
+from app.components.values import sent_value
 from app.state import Entry
 from app.text import plain
 from app.vocabulary import Entry as VocabularyEntry
@@ -135,7 +135,8 @@ def _chips(
 ) -> tuple[str, ...]:
     """Return the chips of this very version: sent by the browser, kept, `begun`, else `tags`."""
     kept = _unsaved.get().get(key)
-    sent = _sent_chips(state.component_value(key, "edit"), version)
+    edit = sent_value(key, "edit", parse_edit)
+    sent = edit.chips if edit and edit.version == version else None
     if sent is None and kept is not None and kept.version == version:
         return kept.chips
     chips = sent if sent is not None else tuple(tags if begun is None else begun)
@@ -151,14 +152,26 @@ def _keep(key: str, unsaved: _Unsaved | None) -> None:
         forget_edits(key)
 
 
-def _sent_chips(edit: object, version: str) -> tuple[str, ...] | None:
-    """Return the chips that the browser has sent for this version; None for anything else."""
-    if not isinstance(edit, dict) or edit.get("version") != version:
-        return None
-    chips = edit.get("tags")
-    if not isinstance(chips, list) or len(chips) > MAX_CHIPS:
-        return None
-    return tuple(chips) if all(map(_is_text, chips)) else None
+@dataclass(frozen=True)
+class SentEdit:
+    """Chips as the browser has them, and of which version."""
+
+    version: str
+    chips: tuple[str, ...]
+
+
+def parse_edit(value: object) -> SentEdit:
+    """Return what the browser sends when chips were changed.
+
+    Raises:
+        ValueError: The value is none.
+    """
+    if not isinstance(value, dict) or not isinstance(version := value.get("version"), str):
+        raise ValueError("no edit of a version")
+    chips = value.get("tags")
+    if not isinstance(chips, list) or len(chips) > MAX_CHIPS or not all(map(_is_text, chips)):
+        raise ValueError("no list of tags")
+    return SentEdit(version, tuple(chips))
 
 
 def _is_text(chip: object) -> bool:
