@@ -9,6 +9,9 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from app.components.values import UNREADABLE
 from core.untrusted import load_json
 
+JSON_FIELDS = ("json_value", "json_trigger_value")
+"""Of a widget's value in Streamlit's protocol."""
+
 
 class ComponentMessages:
     """Middleware that marks values of components that cannot be read; see `sent_value`."""
@@ -42,10 +45,11 @@ def with_readable_values(data: bytes) -> bytes:
     except DecodeError:
         return data
     widgets = message.rerun_script.widget_states.widgets
-    values = [widget for widget in widgets if widget.WhichOneof("value") == "json_value"]
-    unreadable = [widget for widget in values if not _is_json(widget.json_value)]
-    for widget in unreadable:
-        widget.json_value = json.dumps({UNREADABLE: True})
+    fields = [(widget, widget.WhichOneof("value")) for widget in widgets]
+    values = [(widget, field) for widget, field in fields if field in JSON_FIELDS]
+    unreadable = [each for each in values if not _is_json(getattr(*each))]
+    for widget, field in unreadable:
+        setattr(widget, field, json.dumps({UNREADABLE: True}))
     return message.SerializeToString() if unreadable else data
 
 

@@ -25,7 +25,9 @@ STORE, FEEDBACK = "store", "feedback"
 
 PAGE = ("page", "review_script")
 """Run only by name: they need Chromium."""
-BY_NAME = (*QUALITY, *PAGE, MEMORY, STORE, FEEDBACK)
+LOAD = "load"
+"""Run only by name: many people for two minutes, on this machine alone."""
+BY_NAME = (*QUALITY, *PAGE, MEMORY, STORE, FEEDBACK, LOAD)
 
 
 @click.command()

@@ -1,11 +1,13 @@
 """Values that a browser sends for components are read, or left out with one sentence."""
 
 import json
+import shutil
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.WidgetStates_pb2 import WidgetState
 
 from app import state
 from app.component_messages import with_readable_values
@@ -14,7 +16,20 @@ from app.components.player import parse_selection
 from app.components.score_table import parse_name
 from app.components.tag_editor import parse_edit
 from app.components.values import SENTENCE, UNREADABLE
+from benchmarks.app_client import Page, Person
 from tests.helpers.app_pages import first_sound
+from tests.helpers.app_server import Server
+
+
+@pytest.fixture(scope="module")
+def served(tagged, tmp_path_factory):
+    """A server on the example sounds."""
+    folder = tmp_path_factory.mktemp("served") / "workspace"
+    shutil.copytree(tagged, folder)
+    server = Server(folder, EARMARK_CURATOR="Ada")
+    yield server
+    server.stop()
+
 
 PARSERS = (parse_edit, parse_name, parse_request, parse_selection)
 SIMPLE = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
@@ -85,3 +100,17 @@ def test_a_page_says_in_one_sentence_what_it_could_not_read(app, own_workspace, 
     assert [warning.value for warning in app.warning] == [SENTENCE]
     app.run()
     assert not app.exception
+
+
+@pytest.mark.parametrize("text", ["{", DEEP, '{"request": {"at": 5}}'])
+def test_a_browser_that_sends_no_json_gets_one_sentence_and_goes_on(served, text):
+    with Page(Person(served.url), query="mode=review") as page:
+        desk = page.components["desk"]
+        page.alerts.clear()
+        widget = WidgetState(id=desk.element_id, json_value=text)
+        page.run(widget, fragment=desk.fragment)
+        assert page.alerts == [SENTENCE]
+        page.alerts.clear()
+        widget.json_value = '{"request": {"at": ""}}'
+        page.run(widget, fragment=desk.fragment)
+        assert (page.alerts, page.problems) == ([], [])
