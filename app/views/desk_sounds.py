@@ -10,6 +10,7 @@ from app.components.player import frequency_axis, levels_over_time
 from app.routes import media_url
 from app.text import unformatted
 from app.views.sound_list import known_tags
+from app.views.sound_parts import missing_media
 from app.views.sound_text import facts_text
 from core.curation.second_opinion import blind_state, is_waiting_for
 from core.curation.tag_search import TagEntry
@@ -32,7 +33,7 @@ def sound_data(sound: SoundState, place: int = 0, *, is_blind: bool = False) -> 
         is_blind: True where `sound` is without the decisions of others, for a second opinion.
     """
     media, facts = sound.media, sound.sound
-    has_media = services.workspace().media.path(media.audio) is not None
+    missing = missing_media(sound)
     return review_data(sound) | {
         "blind": is_blind,
         "id": sound.sound_id,
@@ -43,8 +44,9 @@ def sound_data(sound: SoundState, place: int = 0, *, is_blind: bool = False) -> 
         "note": _note(sound),
         "seconds": facts.seconds,
         "isLong": facts.seconds > LONG_S,
-        "audio": media_url(media.audio) if has_media else "",
-        "picture": media_url(media.spectrogram) if has_media and media.spectrogram else "",
+        "missing": missing,
+        "audio": "" if missing else media_url(media.audio),
+        "picture": "" if missing or not media.spectrogram else media_url(media.spectrogram),
         "axis": frequency_axis(),
         "model": f"by {sound.model}" if sound.model else "",
         "rows": _rows(sound),

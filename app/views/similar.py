@@ -11,6 +11,7 @@ from app.state import ListedPage
 from app.text import plain
 from app.views import review_actions
 from app.views.errors import shows_errors
+from app.views.sound_parts import missing_media
 from app.views.sound_text import facts_text
 from app.views.view import View, current_view, go_to
 from core.curation.similar import Neighbour
@@ -52,7 +53,10 @@ def _neighbours(sound: SoundState) -> tuple[list[Neighbour], bool]:
 def _neighbour(sound_id: str, neighbour: Neighbour, *, may_edit: bool) -> None:
     """Draw a similar sound."""
     other = neighbour.state
-    if services.workspace().media.path(other.media.audio) is not None:
+    if missing := missing_media(other):
+        st.markdown(f"**{plain(other.sound.title)}**")
+        st.caption(missing)
+    else:
         player(
             key=f"similar-player-{other.sound_id}",
             audio_url=media_url(other.media.audio),

@@ -23,9 +23,9 @@ def sound_player(sound: SoundState, key: str) -> None:
         sound: The sound, with the decisions that may be seen.
         key: Of the player in the session.
     """
-    if services.workspace().media.path(sound.media.audio) is None:
+    if missing := missing_media(sound):
         st.markdown(f"**{plain(sound.sound.title)}**")
-        st.caption("This workspace has no media of the sound: it was imported without them.")
+        st.caption(missing)
         return
     times, levels = _levels(sound)
     player(
@@ -44,6 +44,15 @@ def sound_player(sound: SoundState, key: str) -> None:
     )
     if sound.sound.note:
         st.caption(f":material/info: {plain(sound.sound.note)}")
+
+
+def missing_media(sound: SoundState) -> str:
+    """Return why a sound cannot be played, as a sentence; empty if it can."""
+    if not sound.media.audio:
+        return "This workspace has no media of the sound: it was imported without them."
+    if services.workspace().media.path(sound.media.audio) is None:
+        return "The audio file of this sound is missing in the workspace."
+    return ""
 
 
 def offered_tags(sound: SoundState, present: Collection[str]) -> list[Suggestion]:

@@ -56,8 +56,10 @@ export class Stage {
     }))
     this.screen.setAttribute("aria-label", `Position in ${sound.title}`)
     this.screen.setAttribute("aria-valuemax", this.seconds.toFixed(1))
-    this.failure.hidden = !!sound.audio
-    this.failure.textContent = sound.audio ? "" : "This workspace has no media of the sound: it was imported without them."
+    this.failure.hidden = !sound.missing
+    this.failure.textContent = sound.missing
+    picture.onerror = () => this.sayNoPicture()
+    if (sound.picture && picture.complete && !picture.naturalWidth) this.sayNoPicture()
     this.setView(0, this.seconds)
     this.draw()
   }
@@ -75,13 +77,21 @@ export class Stage {
     audio.ontimeupdate = () => this.keepInside()
     audio.onended = () => this.ended()
     audio.onerror = () => {
-      this.failure.textContent = "This sound cannot be played in this browser."
+      this.failure.textContent = "This sound cannot be played: its file is missing, or this browser does not know its format."
       this.failure.hidden = false
     }
   }
 
+  sayNoPicture() {
+    if (!this.sound?.picture) return
+    this.film.hidden = true
+    this.failure.textContent ||= "The spectrogram of this sound is missing."
+    this.failure.hidden = false
+  }
+
   leave() {
     if (!this.audio) return
+    this.picture.onerror = null
     this.audio.pause()
     for (const event of ["play", "pause", "seeked", "loadedmetadata", "timeupdate", "ended", "error"]) this.audio[`on${event}`] = null
     this.audio = this.sound = null // shown again, the sound is listened to again

@@ -51,6 +51,7 @@ class Player {
     }
     this.screen.onkeydown = event => this.key(event)
     this.picture.onload = () => this.activations.setSilence(silenceIn(this.picture))
+    this.picture.onerror = () => this.fail("The spectrogram of this sound is missing.")
   }
 
   show(data, onSelect) {

@@ -142,7 +142,7 @@ export class Playback {
       setTimeout(() => this.audio.load(), RETRY_MS)
       return
     }
-    this.onFailure("This sound cannot be played in this browser.")
+    this.onFailure("This sound cannot be played: its file is missing, or this browser does not know its format.")
     this.onChange()
   }
 }
