@@ -95,7 +95,9 @@ def _crowd(url: str) -> Measured:
     people = [_signed_in(url, number + 1) for number in range(REVIEWERS)]
     visitors = [Person(url) for _ in range(VISITORS)]
     end = time.monotonic() + SECONDS
-    work = [(_review, person) for person in people] + [(_try_clips, one) for one in visitors]
+    work = [(_review, person) for person in people] + [
+        (_try_clips, visitor) for visitor in visitors
+    ]
     threads = [
         threading.Thread(target=_guarded, args=(act, person, measured, end, seed), daemon=True)
         for seed, (act, person) in enumerate(work)

@@ -154,7 +154,8 @@ def _names(folder: Path) -> Iterator[str]:
     """
     databases = sorted(
         path.relative_to(folder).as_posix()
-        for path in (*folder.glob(f"*{DATABASE_SUFFIX}"), *folder.glob(f"*/*{DATABASE_SUFFIX}"))
+        for place in (folder.glob, (folder / "publications").rglob)
+        for path in place(f"*{DATABASE_SUFFIX}")
     )
     yield from (name for name in databases if is_kept(name))
     for name in sorted({*KEPT_FOLDERS, *KEPT_FILES}):

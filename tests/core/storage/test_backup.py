@@ -50,7 +50,9 @@ def folder(tmp_path):
     for name in ("publications/abc/ogg", "drafts/someone/data", "similar/index.npy", "name.txt"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(name.encode())
-    for name in ("people.sqlite", "publications/publications.sqlite"):
+    databases = ("people.sqlite", "publications/publications.sqlite", "publications/a/b.sqlite")
+    for name in databases:
+        (folder / name).parent.mkdir(exist_ok=True)
         with closing(sqlite3.connect(folder / name)) as connection, connection:
             connection.execute("CREATE TABLE kept (name)")
             connection.execute("INSERT INTO kept VALUES (?)", [name])
@@ -88,8 +90,9 @@ def test_a_restored_workspace_is_the_one_that_was_backed_up_without_secrets_and_
     assert contents(tmp_path / "restored") == kept
     assert events_of(tmp_path / "restored") == events_of(folder)
     assert open_local_workspace(tmp_path / "restored").sounds.get("freesound:3").tags == ("frog",)
-    with closing(sqlite3.connect(tmp_path / "restored/publications/publications.sqlite")) as log:
-        assert log.execute("SELECT name FROM kept").fetchall() != []
+    for name in ("publications/publications.sqlite", "publications/a/b.sqlite"):
+        with closing(sqlite3.connect(tmp_path / "restored" / name)) as log:
+            assert log.execute("SELECT name FROM kept").fetchall() == [(name,)]
     assert not (tmp_path / "restored" / "people.sqlite").exists()
     assert any("people.sqlite" in text for text in done.left_out)
     assert any("drafts" in text for text in done.left_out)
