@@ -65,6 +65,7 @@ def examine() -> list[Finding]:
         *findings,
         _attempt("Sounds", lambda: _sounds(settings)),
         _attempt("Workspace", lambda: _workspace(settings)),
+        *_damaged_models(settings),
         _freesound(settings),
         _attempt("Hopsworks", lambda: _hopsworks(settings)),
         _attempt("Modal", _modal),
@@ -161,6 +162,16 @@ def _workspace(settings: Settings) -> Finding:
     return Finding("good", "Workspace", f"{text}, active model: {model}" if model else text)
 
 
+def _damaged_models(settings: Settings) -> list[Finding]:
+    from core.storage.models import damaged_versions
+
+    try:
+        sentences = damaged_versions(settings.workspace_folder)
+    except (EarmarkError, OSError):
+        return []  # the finding about the workspace tells it
+    return [Finding("broken", "Models", sentence) for sentence in sentences]
+
+
 def _write_problem(folder: Path) -> str:
     """Return why nothing can be written into a folder, or what will hold it; empty if it can."""
     existing = next(path for path in (folder, *folder.parents) if path.exists())
@@ -231,6 +242,8 @@ def _hopsworks(settings: Settings) -> Finding:
     if problems := missing_rights(account_from(settings), settings.hopsworks_folder):
         return Finding("broken", "Hopsworks", f"{where}: {' '.join(problems)}")
     waiting = f", {status.waiting} saves wait here to be sent" if status.waiting else ""
+    if status.problem:
+        return Finding("absent", "Hopsworks", f"{where}: works{waiting}, but {status.problem}")
     if status.warning:
         return Finding("absent", "Hopsworks", f"{where}: works{waiting}, but {status.warning}")
     return Finding("good", "Hopsworks", f"{where}: the key may read, write and delete{waiting}")

@@ -1,6 +1,5 @@
 """Versions of model bundles: the registry's interface, and the one in the workspace's folder."""
 
-import json
 import os
 import tempfile
 from collections.abc import Mapping
@@ -117,7 +116,9 @@ class LocalModels:
         folder = self._folder / name
         known = self._versions(name)
         if version == "best":
-            known.sort(key=lambda number: _score(folder / str(number), metric))
+            scores = {number: _score(folder / str(number), metric) for number in known}
+            known = [number for number, score in scores.items() if score is not None]
+            known.sort(key=lambda number: scores[number] or 0.0)
         elif version != "latest":
             known = [number for number in known if number == version]
         if not known:
@@ -131,8 +132,9 @@ class LocalModels:
 
     def versions(self, name: str) -> list[ModelRef]:
         """Return the complete versions of a model, newest first; none of an unknown name."""
-        numbers = reversed(self._versions(name))
-        prints = ((n, _fingerprint(self._folder / name / str(n))) for n in numbers)
+        folder = self._folder / name
+        whole = [n for n in self._versions(name) if _score(folder / str(n), BEST_BY) is not None]
+        prints = ((n, _fingerprint(folder / str(n))) for n in reversed(whole))
         return [ModelRef(name=name, version=n, fingerprint=text) for n, text in prints if text]
 
     def add_note(self, model: ModelRef, kind: NoteKind, content: Mapping[str, object]) -> None:
@@ -166,10 +168,25 @@ def _fingerprint(folder: Path) -> str:
         return ""
 
 
-def _score(folder: Path, metric: str) -> float:
-    """Return a registered bundle's overall score; the lowest number where it has none."""
+def damaged_versions(workspace: Path) -> list[str]:
+    """Return a sentence for each registered version in a workspace that is no whole bundle."""
+    problems = []
+    for folder in sorted((workspace / "models").glob("*/[0-9]*")):
+        try:
+            if folder.name.isdecimal():
+                bundles.load(folder)
+        except BundleError as error:
+            problems.append(f"The model version in {folder} cannot be used: {error}")
+    return problems
+
+
+def _score(folder: Path, metric: str) -> float | None:
+    """Return a registered bundle's overall score; None where it is not whole.
+
+    One that does not record the score gets the lowest number.
+    """
     try:
-        value = json.loads((folder / "metrics.json").read_text("utf-8"))["overall"].get(metric)
-    except (OSError, ValueError, KeyError):
-        value = None
-    return float("-inf") if value is None else float(value)
+        score = bundles.load(folder).metrics["overall"].get(metric)
+    except BundleError:
+        return None
+    return float("-inf") if score is None else float(score)

@@ -20,9 +20,17 @@ from core.model.bundle import Bundle
 from core.model.errors import BundleError
 from core.storage.errors import ModelNotFound, StorageError
 from core.storage.hopsworks.client import Project, RegisteredModel
-from core.storage.hopsworks.errors import HopsworksError, NotFound, Unavailable
+from core.storage.hopsworks.errors import HopsworksError, NotFound, Unavailable, Unreadable
+from core.storage.hopsworks.registering import turn_to_register
 from core.storage.hopsworks.shared_folder import SharedFolder
-from core.storage.model_notes import LocalNotes, Note, NoteKind, new_note, of_kind
+from core.storage.model_notes import (
+    MAX_NOTE_BYTES,
+    LocalNotes,
+    Note,
+    NoteKind,
+    new_note,
+    of_kind,
+)
 from core.storage.models import BEST_BY, VersionChoice, bundle_ref
 
 FINGERPRINT = re.compile(r"fingerprint ([0-9a-f]{64})")
@@ -49,16 +57,29 @@ class SharedModels:
         """
         with self._shared.exclusive("push"):
             project = self._shared.project()
-            known = sorted(project.list_models(bundle.name), key=lambda model: model.version)
-            for model in known:
-                if _fingerprint(model) == bundle.fingerprint and self._is_complete(
-                    project, model, bundles.files(bundle.folder)
-                ):
-                    return bundle_ref(bundle, model.version)
-            first = known[-1].version + 1 if known else 1
-            version = self._claim_version(project, bundle.name, first)
-            self._upload(project, bundle, version)
+            version = self._registered(project, bundle)
+            if version is None:
+                with turn_to_register(self._shared, project, bundle):
+                    version = self._registered(project, bundle)  # while this machine waited
+                    if version is None:
+                        version = self._register_next(project, bundle)
         return bundle_ref(bundle, version)
+
+    def _registered(self, project: Project, bundle: Bundle) -> int | None:
+        """Return the version under which this very bundle is registered; None if it is not."""
+        for model in sorted(project.list_models(bundle.name), key=lambda model: model.version):
+            if _fingerprint(model) == bundle.fingerprint and self._is_complete(
+                project, model, bundles.files(bundle.folder)
+            ):
+                return model.version
+        return None
+
+    def _register_next(self, project: Project, bundle: Bundle) -> int:
+        """Upload a bundle as the next version of its name; returns its number."""
+        known = [model.version for model in project.list_models(bundle.name)]
+        version = self._claim_version(project, bundle.name, max(known, default=0) + 1)
+        self._upload(project, bundle, version)
+        return version
 
     def fetch(self, model: ModelRef) -> Path:
         """Return the folder of this machine's copy, downloaded where it is missing or damaged.
@@ -131,8 +152,9 @@ class SharedModels:
         known = set(self._notes.names(model))
         for name in of_kind(self._shared.list_names(project, folder), kind):
             if name not in known:
-                data = project.read_file(self._shared.path(f"{folder}/{name}"))
-                self._notes.add(model, name, data)
+                with suppress(NotFound, Unreadable):  # the others count all the same
+                    data = self._shared.read_file(project, f"{folder}/{name}", MAX_NOTE_BYTES)
+                    self._notes.add(model, name, data)
         return self._notes.read(model, kind)
 
     def _claim_version(self, project: Project, name: str, version: int) -> int:

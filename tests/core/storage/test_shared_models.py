@@ -6,8 +6,10 @@ import threading
 import pytest
 
 from core.model import bundle
+from core.storage.active_model import resolve_model
 from core.storage.errors import StorageError
-from tests.helpers.shared_workspace import open_shared
+from core.storage.hopsworks import registering
+from tests.helpers.shared_workspace import SHARED_FOLDER, open_shared
 
 
 @pytest.fixture
@@ -113,3 +115,36 @@ def changed_bundle(folder, number):
     metrics = json.loads((folder / "metrics.json").read_text()) | {"number": number}
     (folder / "metrics.json").write_text(json.dumps(metrics))
     return bundle.load(folder)
+
+
+@pytest.fixture
+def fingerprints(server):
+    """Return the descriptions of the registered versions."""
+    return lambda: [model["description"] for model in server.store.models.values()]
+
+
+def test_two_first_starts_register_one_default_model(server, shared, monkeypatch, fingerprints):
+    monkeypatch.setattr(registering, "POLL_INTERVAL_S", 0.01)
+    machines = [shared(name) for name in ("first", "second", "third")]
+    models, start = [], threading.Barrier(len(machines))
+
+    def begin(machine):
+        start.wait()
+        models.append(resolve_model(machine).model)
+
+    threads = [threading.Thread(target=begin, args=(machine,)) for machine in machines]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(fingerprints()) == 1
+    assert [model.version for model in models] == [1, 1, 1]
+    assert server.store.files(f"{SHARED_FOLDER}/registering") == {}
+
+
+def test_a_machine_that_died_while_registering_is_not_waited_for(server, app, fingerprints):
+    path = f"registering/{bundle.load().name}/{bundle.load().fingerprint}/dead"
+    server.store.put(f"{SHARED_FOLDER}/{path}", b"")
+    server.store.find(f"{SHARED_FOLDER}/{path}").modified -= registering.MAX_TURN.total_seconds()
+    assert app.models.register(bundle.load()).version == 1
+    assert len(fingerprints()) == 1
