@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -18,6 +18,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    model_validator,
 )
 from pydantic_settings import (
     BaseSettings,
@@ -28,6 +29,7 @@ from pydantic_settings import (
 )
 
 from core.errors import EarmarkError
+from core.setting_checks import check_host, check_project_folder, split_host
 
 ROOT = Path(__file__).parents[1]
 SECRETS_VARIABLE = "EARMARK_SECRETS_FILE"
@@ -116,6 +118,18 @@ def _check_network(value: str) -> str:
     return value
 
 
+def _user_folder(path: Path) -> Path:
+    """Return a path with the home folder in the place of `~`.
+
+    Raises:
+        SettingsError: There is no such home folder.
+    """
+    try:
+        return path.expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise SettingsError(f"The folder {path} cannot be used: {error}.") from error
+
+
 WebAddress = Annotated[str, AfterValidator(_check_address)]
 Hosts = Annotated[
     tuple[Annotated[str, AfterValidator(_check_host)], ...], NoDecode, BeforeValidator(_split_list)
@@ -134,6 +148,8 @@ Occasion = Literal["run_failed", "nothing_ran", "drift", "challenger_ready"]
 """What people can be notified of."""
 Occasions = Annotated[tuple[Occasion, ...], NoDecode, BeforeValidator(_split_list)]
 LearnedPrecision = Annotated[Literal[85, 90, 95, 99], BeforeValidator(_whole_number)]
+HostName = Annotated[str, AfterValidator(check_host)]
+SharedPath = Annotated[str, AfterValidator(check_project_folder)]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]
 
 
@@ -328,9 +344,10 @@ class Settings(BaseSettings):
         description="The same for all open pages together; without it, twice as many as for one",
     )
 
-    hopsworks_host: str = Field(
+    hopsworks_host: HostName = Field(
         "",
-        description="Host of the team's Hopsworks; without it everything stays on this machine",
+        description="Host of the team's Hopsworks, or its address (https); without it everything "
+        "stays on this machine",
     )
     hopsworks_port: int = Field(443, ge=1, le=65535, description="Port of Hopsworks")
     hopsworks_project: str = Field("", description="Project on Hopsworks")
@@ -339,8 +356,8 @@ class Settings(BaseSettings):
         None, description="PEM file to trust, for a Hopsworks with a self-signed certificate"
     )
     hopsworks_verify: bool = Field(True, description="Check the certificate of Hopsworks")
-    hopsworks_folder: str = Field(
-        "Resources/earmark", min_length=1, description="Shared folder in the project"
+    hopsworks_folder: SharedPath = Field(
+        "Resources/earmark", description="Shared folder in the project"
     )
     hopsworks_prototype_file: str = Field(
         "Resources/id2prediction.json",
@@ -392,25 +409,45 @@ class Settings(BaseSettings):
         description="Occasions for a notification",
     )
 
+    @model_validator(mode="after")
+    def _split_address(self) -> Self:
+        """Take the port out of the address of Hopsworks, where it has one."""
+        host, port = split_host(self.hopsworks_host)
+        if port is not None:
+            stated = self.hopsworks_port if "hopsworks_port" in self.model_fields_set else port
+            if stated != port:
+                raise ValueError(f"it names port {port}, and EARMARK_HOPSWORKS_PORT {stated}")
+            object.__setattr__(self, "hopsworks_host", host)
+            object.__setattr__(self, "hopsworks_port", port)
+        return self
+
     @property
     def sounds_folder(self) -> Path:
-        """Return the folder of sounds to tag."""
-        return (self.sounds or EXAMPLE_SOUNDS).expanduser().resolve()
+        """Return the folder of sounds to tag.
+
+        Raises:
+            SettingsError: It is in the home folder of somebody who does not exist.
+        """
+        return _user_folder(self.sounds or EXAMPLE_SOUNDS)
 
     @property
     def requests_file(self) -> Path:
         """Return the file in which requests to Freesound are counted."""
         if self.freesound_requests_file:
-            return self.freesound_requests_file.expanduser()
+            return _user_folder(self.freesound_requests_file)
         is_installed_read_only = self.workspace and not _can_be_written(OWN_DATA)
         folder = self.workspace_folder if is_installed_read_only else OWN_DATA
         return folder / REQUESTS_NAME
 
     @property
     def workspace_folder(self) -> Path:
-        """Return the workspace's folder: the one that is set, or one per folder of sounds."""
+        """Return the workspace's folder: the one that is set, or one per folder of sounds.
+
+        Raises:
+            SettingsError: It is in the home folder of somebody who does not exist.
+        """
         if self.workspace:
-            return self.workspace.expanduser().resolve()
+            return _user_folder(self.workspace)
         if self.hopsworks_host:
             host = f"{self.hopsworks_host}:{self.hopsworks_port}"
             address = f"{host}/{self.hopsworks_project}/{self.hopsworks_folder}"
@@ -509,7 +546,8 @@ def read_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
-        name = PREFIX + str(first["loc"][0]).upper().removeprefix(PREFIX)
+        field = first["loc"][0] if first["loc"] else "hopsworks_host"
+        name = PREFIX + str(field).upper().removeprefix(PREFIX)
         reason = first["msg"].removeprefix("Value error, ")
         raise SettingsError(f"The setting {name} cannot be used: {reason}.") from error
 

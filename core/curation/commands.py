@@ -64,15 +64,20 @@ def export_events(workspace: Workspace, file: Path) -> int:
 
 
 def _write(file: Path, chunks: Iterable[bytes]) -> None:
-    """Write a file as a whole or not at all.
+    """Write a file as a whole or not at all; a pipe or device is written to, not replaced.
 
     Raises:
         CurationError: It cannot be written.
     """
     try:
-        write_chunks_atomic(file, chunks)
-    except OSError as error:
-        raise CurationError(f"{file} cannot be written: {error.strerror}.") from error
+        if file.exists() and not file.is_file():
+            with file.open("wb") as output:
+                output.writelines(chunks)
+        else:
+            write_chunks_atomic(file, chunks)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CurationError(f"{file} cannot be written: {reason}.") from error
 
 
 def similar_sounds(workspace: Workspace, sound_id: str, limit: int) -> list[Neighbour]:
