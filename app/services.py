@@ -49,13 +49,19 @@ def settings() -> Settings:
     return settings_module.settings()
 
 
-@st.cache_resource(show_spinner=False)
 def workspace() -> Workspace:
-    """Return the workspace.
+    """Return the workspace, which is kept up to date while pages ask for it.
 
     Raises:
         StorageError: It cannot be opened.
     """
+    opened = _workspace()
+    opened.sync.note_use()
+    return opened
+
+
+@st.cache_resource(show_spinner=False)
+def _workspace() -> Workspace:
     return open_workspace(settings())
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from types import TracebackType
 from typing import Self
 
@@ -12,6 +13,8 @@ logger = logging.getLogger(__name__)
 
 POLL_INTERVAL_S = 5.0
 MAX_POLL_INTERVAL_S = 60.0
+IDLE_AFTER_S = 60.0
+"""Time after the last save or look at a page from which on it asks less and less often."""
 THREAD_NAME = "background-sync"
 
 
@@ -19,7 +22,8 @@ class BackgroundSync:
     """Runs in a server, or around a job as a context manager; idle for a local workspace.
 
     Trouble does not end it: it is in the workspace's `sync.status()` for people to read, and the
-    work is tried again, less and less often.
+    work is tried again, less and less often. So it is while nobody saves anything or looks at a
+    page; the first who does wakes it.
     """
 
     def __init__(self, workspace: Workspace, interval_s: float = POLL_INTERVAL_S) -> None:
@@ -53,24 +57,29 @@ class BackgroundSync:
 
     def _run(self) -> None:
         """Sync in rounds until `stop` is called."""
-        pause = self._interval_s
+        pause, woken_at = self._interval_s, time.monotonic()
         while not self._stopping.is_set():
             self._sync.outbox_event.clear()
             if self._stopping.is_set():  # `stop` may have set both events just before
                 return
             try:
-                pause = self._interval_s if self._round() else min(2 * pause, MAX_POLL_INTERVAL_S)
+                is_well = self._round()
+                used_at = max(woken_at, self._sync.last_use)
+                is_idle = time.monotonic() - used_at > IDLE_AFTER_S
+                slower = min(2 * pause, MAX_POLL_INTERVAL_S)
+                pause = self._interval_s if is_well and not is_idle else slower
             except Exception:  # a bug must not end the thread that everybody's saves depend on
                 pause = MAX_POLL_INTERVAL_S
                 logger.exception("sync round failed next_in_s=%d", pause)
-            self._sync.outbox_event.wait(pause)
+            if self._sync.outbox_event.wait(pause):
+                woken_at = time.monotonic()
 
     def _round(self) -> bool:
         """Push and pull once; returns True if that worked or sent at least something."""
         waiting = self._waiting()
         try:
             self._sync.push()
-            self._sync.pull()
+            self._sync.refresh()
         except EarmarkError:  # noted and logged by the sync itself
             return self._waiting() < waiting
         return True

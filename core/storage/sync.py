@@ -50,6 +50,20 @@ class Sync(Protocol):
             StorageError: The shared folder cannot be read; what was read until then is kept.
         """
 
+    def refresh(self) -> int:
+        """Take over what is most likely new, in very few requests, and now and then all of it.
+
+        Raises:
+            StorageError: The shared folder cannot be read; what was read until then is kept.
+        """
+
+    def note_use(self) -> None:
+        """Note that somebody looks at the workspace, which shall be up to date."""
+
+    @property
+    def last_use(self) -> float:
+        """Return when somebody last looked at it, as `time.monotonic` counts."""
+
     def wait_until_synced(self) -> None:
         """Return when everything saved so far is in the shared folder.
 
@@ -94,6 +108,18 @@ class NoSync:
     def pull(self) -> int:
         """Take over nothing."""
         return 0
+
+    def refresh(self) -> int:
+        """Take over nothing."""
+        return 0
+
+    def note_use(self) -> None:
+        """Do nothing: it is always up to date."""
+
+    @property
+    def last_use(self) -> float:
+        """Return never."""
+        return float("-inf")
 
     def wait_until_synced(self) -> None:
         """Return at once."""

@@ -27,7 +27,7 @@ import os
 import tempfile
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -58,7 +58,12 @@ Result = TypeVar("Result")
 
 TIMEOUT_S = (10.0, 60.0)
 """To connect, and between two pieces of an answer."""
-PAGE_SIZE = 1000
+PAGE_SIZE = 10_000
+"""Names that are asked for at once; a server may have a limit of its own, a whole thousand."""
+SERVER_LIMIT_STEP = 1000
+MAX_FILE_BYTES = 512 << 20
+"""A larger file is none of Earmark's; it would fill the memory."""
+READ_BYTES = 1 << 20
 MAX_CONNECTIONS = 16
 MAX_ATTEMPTS = 3
 MAX_RETRY_WAIT_S = 0.2
@@ -71,6 +76,10 @@ NOT_HOPSWORKS = (
 KEY_CODES = (320002, 320012, 320013, 320014)
 NOT_FOUND_CODES = (110008, 110011, 110018, 360000, 120001)
 EXISTS_CODES = (110012, 110047)
+WRONG_KIND_CODES: Mapping[int | None, str] = {
+    110038: "has a folder there, not a file.",
+    110039: "has a file there, not a folder.",
+}
 NO_SPACE_CODE, NO_PROJECT_CODE = 110055, 150004
 
 
@@ -172,20 +181,45 @@ class Project:
         Raises:
             NotFound: There is no such folder.
         """
+        return self.list_names_from(folder, 0)
+
+    def list_names_from(self, folder: str, offset: int) -> list[str]:
+        """Return the names in a folder but for the oldest `offset`, oldest first.
+
+        Raises:
+            NotFound: There is no such folder.
+        """
         names: list[str] = []
         while True:
-            page = self._retrying(self._datasets.list, folder, offset=len(names), limit=PAGE_SIZE)
+            page = self._retrying(
+                self._datasets.list, folder, offset=offset + len(names), limit=PAGE_SIZE
+            )
             names += [path.rsplit("/", 1)[-1] for path in page]
-            if len(page) < PAGE_SIZE:
+            if len(page) < PAGE_SIZE and (not page or len(page) % SERVER_LIMIT_STEP):
                 return names
 
-    def read_file(self, path: str) -> bytes:
+    def read_file(self, path: str, max_bytes: int = MAX_FILE_BYTES) -> bytes:
         """Return the bytes of a file as they came; the caller checks whether they are complete.
 
         Raises:
             NotFound: There is no such file.
+            HopsworksError: It is larger than `max_bytes`.
         """
-        return self._retrying(lambda: bytes(self._datasets.read_content(f"/{path}").content))
+        return self._retrying(self._read_once, path, max_bytes)
+
+    def _read_once(self, path: str, max_bytes: int) -> bytes:
+        """Read a file; no more of it than `max_bytes` comes into memory."""
+        with self._datasets.read_content(f"/{path}") as response:
+            data = bytearray()
+            length = response.headers.get("Content-Length", "")
+            if not length.isdecimal() or int(length) <= max_bytes:
+                for piece in response.iter_content(READ_BYTES):
+                    data += piece
+                    if len(data) > max_bytes:
+                        break
+                else:
+                    return bytes(data)
+        raise HopsworksError(self._sentence(f"has a file of more than {max_bytes >> 20} MB there."))
 
     def stored_at(self, path: str) -> datetime | None:
         """Return when a file was stored, by the server's clock; None if the server does not say.
@@ -194,10 +228,9 @@ class Project:
             NotFound: There is no such file.
         """
         facts = self._retrying(self._datasets.get, path)
-        text = facts.get("attributes", {}).get("modificationTime", "")
         try:
-            stored = datetime.fromisoformat(str(text))
-        except ValueError:
+            stored = datetime.fromisoformat(str(facts["attributes"]["modificationTime"]))
+        except (ValueError, LookupError, TypeError):
             return None
         return stored if stored.tzinfo else stored.replace(tzinfo=UTC)
 
@@ -237,11 +270,13 @@ class Project:
 
     def _upload(self, folder: str, name: str, data: bytes) -> None:
         """Upload a file into an existing folder."""
-        with tempfile.TemporaryDirectory(prefix="earmark-") as temporary:
+        with (
+            self._translating_errors(),
+            tempfile.TemporaryDirectory(prefix="earmark-", ignore_cleanup_errors=True) as temporary,
+        ):
             path = Path(temporary) / name
             path.write_bytes(data)
-            with self._translating_errors():
-                self._datasets.upload(str(path), folder, max_chunk_retries=0)
+            self._datasets.upload(str(path), folder, max_chunk_retries=0)
 
     def make_folder(self, folder: str) -> None:
         """Make a folder and those above it; it may be there already."""
@@ -409,6 +444,8 @@ class Project:
             return self._permanent(f"forbids this to the API key; it needs the scopes {scopes}.")
         if code in NOT_FOUND_CODES:
             return NotFound(self._sentence("has no such file, folder or model."))
+        if code in WRONG_KIND_CODES:
+            return HopsworksError(self._sentence(WRONG_KIND_CODES[code]))
         if code in EXISTS_CODES:
             return AlreadyExists(self._sentence("has something under this name already."))
         return self._translate_status(status, code)

@@ -1,6 +1,6 @@
 """Compaction: many event files repeated in one segment, so that a new reader needs few requests."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from core.storage.hopsworks import segments
 from core.storage.hopsworks.client import Project
@@ -50,7 +50,7 @@ def _write_segment(shared: SharedFolder, project: Project, files: Sequence[LogFi
         shared.state.mark_seen(connection, [path])
 
 
-def _segment_batches(files: Sequence[LogFile]) -> Iterator[list[LogFile]]:
+def _segment_batches(files: Iterable[LogFile]) -> Iterator[list[LogFile]]:
     """Split files into batches whose lines fit into one segment."""
     batch: list[LogFile] = []
     lines = size = 0

@@ -29,3 +29,7 @@ class AlreadyExists(HopsworksError):
 
 class PartialUpload(HopsworksError):
     """The path holds other bytes than it should: an upload that was cut short."""
+
+
+class Unreadable(HopsworksError):
+    """One file or folder cannot be read, while others can."""

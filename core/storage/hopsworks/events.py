@@ -26,7 +26,7 @@ class SharedEvents:
         if once_per_model:
             # Another job may have been faster. If that cannot be asked, twice is better than never.
             with suppress(HopsworksError):
-                self._sync.pull()
+                self._sync.refresh()
         with self._shared.database.writing() as connection:
             new = self._local.add(connection, events, once_per_model)
             self._sync.enqueue(connection, new)

@@ -6,6 +6,7 @@ downloaded once is kept in this machine's folder.
 """
 
 import hashlib
+import logging
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,10 +18,12 @@ from numpy.typing import NDArray
 
 from core.events.types import ModelRef, PredictedEvent, SoundEvent
 from core.storage.hopsworks.client import Project
-from core.storage.hopsworks.errors import NotFound, PermanentError, Unavailable
+from core.storage.hopsworks.errors import NotFound, PermanentError, Unavailable, Unreadable
 from core.storage.hopsworks.shared_folder import SharedFolder
 from core.storage.media import LocalMedia, is_media_name, write_files
 from core.storage.sidecars import Arrays, LocalSidecars, Sidecar
+
+logger = logging.getLogger(__name__)
 
 KEPT_FOLDER = "media/kept"
 NAME = re.compile(r"([0-9a-f]{64})(-\d+)?\.(ogg|webp)|.+\.([0-9a-f]{16})(-\d+)?\.safetensors")
@@ -103,8 +106,8 @@ class SharedFiles:
 
     def read(self, project: Project, path: str) -> bytes | None:
         """Return a file that is what its name says, or None."""
-        with suppress(NotFound):
-            data = project.read_file(self._shared.path(path))
+        with suppress(NotFound, Unreadable):
+            data = self._shared.read_file(project, path)
             named = NAME.fullmatch(path.rpartition("/")[2])
             if named and hashlib.sha256(data).hexdigest().startswith(named[1] or named[4]):
                 return data
@@ -122,7 +125,7 @@ class SharedFiles:
             return False
         shared, folders = self._shared, self.folders(project)
         for folder in folders:
-            names = filter(NAME.fullmatch, shared.list_names(project, folder))
+            names = self._list(project, folder)
             with shared.database.writing() as connection:
                 shared.state.add_media(connection, folder, names)
         with shared.database.writing() as connection:
@@ -130,6 +133,14 @@ class SharedFiles:
                 shared.state.remove_folder(connection, folder)
         self._listed_at = time.monotonic()
         return True
+
+    def _list(self, project: Project, folder: str) -> list[str]:
+        """Return the names of media in a folder; none where it cannot be listed, unlike others."""
+        try:
+            return [n for n in self._shared.list_folder(project, folder) if NAME.fullmatch(n)]
+        except Unreadable as error:
+            logger.warning("media folder passed by path=%s reason=%s", folder, error)
+            return []
 
 
 class SharedMedia:

@@ -8,16 +8,18 @@ that name until the file has been read back.
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import groupby
 
 from sqlalchemy import Connection
 
 from core.events.types import Event
+from core.sqlite import DatabaseError
+from core.storage.errors import StorageError
 from core.storage.hopsworks import segments
 from core.storage.hopsworks.client import Project
+from core.storage.hopsworks.clock import server_clock
 from core.storage.hopsworks.errors import (
-    HopsworksError,
     PartialUpload,
     PermanentError,
     Unavailable,
@@ -75,7 +77,11 @@ class Pusher:
 
     def _send(self, project: Project, sequence: int) -> bool:
         """Send one item; returns False if it has to wait for another round."""
-        item = self._shared.outbox.get(sequence)
+        try:
+            item = self._shared.outbox.get(sequence)
+        except DatabaseError as error:
+            self._note_stuck(f"outbox row {sequence}", str(error))
+            return False
         if item is None:
             return False
         item = self._with_current_date(item)
@@ -86,34 +92,31 @@ class Pusher:
             return False
         except (Unavailable, PermanentError):
             raise
-        except HopsworksError as error:
-            self._note_stuck(item, str(error))
-            return False
-        except OSError as error:
-            reason = f"cannot be read on this machine ({error.strerror})"
-            self._note_stuck(item, f"{item.medium}, which waits to be sent, {reason}.")
+        except StorageError as error:
+            self._note_stuck(item.path, str(error))
             return False
         if not self._mark_sent(item) and item.path.startswith("media/"):
             project.remove(self._shared.path(item.path))
         return True
 
-    def _note_stuck(self, item: OutboxItem, reason: str) -> None:
+    def _note_stuck(self, name: str, reason: str) -> None:
         """Remember why an item cannot be sent; it is logged once."""
-        if self.stuck.get(item.path) != reason:
-            logger.warning("upload stuck path=%s reason=%s", item.path, reason)
-        self.stuck[item.path] = reason
+        if self.stuck.get(name) != reason:
+            logger.warning("upload stuck path=%s reason=%s", name, reason)
+        self.stuck[name] = reason
 
     def _with_current_date(self, item: OutboxItem) -> OutboxItem:
-        """Move an event file that has waited for days to today's folder, where readers look.
+        """Move an event file to today's folder, where readers look, if its own is another.
 
-        If it did arrive after all, the events in both files are the same.
+        It may have waited for days, or its writer's clock be wrong. If it did arrive after all, the
+        events in both files are the same.
         """
         folder, _, rest = item.path.partition("/")
-        day, _, name = rest.partition("/")
-        yesterday = (datetime.now(UTC).date() - timedelta(days=1)).isoformat()
-        if folder != "events" or day >= yesterday:
+        name, now = rest.rpartition("/")[2], server_clock.now()
+        day = segments.day_of(rest.partition("/")[0])
+        if folder != "events" or (day and abs(day - now.date()) <= timedelta(days=1)):
             return item
-        path = segments.event_path(name)
+        path = segments.event_path(name, now)
         self._move(item, path)
         return OutboxItem(item.sequence, path, item.body, item.medium)
 
@@ -123,11 +126,21 @@ class Pusher:
             self._shared.outbox.move(connection, item, path)
 
     def _body(self, item: OutboxItem) -> bytes:
-        """Return the bytes to send."""
-        if item.body is not None:
+        """Return the bytes to send.
+
+        Raises:
+            StorageError: They are not on this machine any more.
+        """
+        if isinstance(item.body, bytes):
             return item.body
         name = str(item.medium)
-        return (self._shared.cache / "media" / name[:2] / name).read_bytes()
+        path = self._shared.cache / "media" / name[:2] / name
+        try:
+            return path.read_bytes()
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "the outbox is damaged"
+            waits = f"{item.medium or item.path}, which waits to be sent,"
+            raise StorageError(f"{waits} cannot be read on this machine ({reason}).") from error
 
     def _mark_sent(self, item: OutboxItem) -> bool:
         """Record that an item has arrived; returns False if it was cancelled while it was sent."""

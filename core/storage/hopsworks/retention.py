@@ -7,9 +7,9 @@ from core.events.types import SoundEvent
 from core.storage.hopsworks.client import Project
 from core.storage.hopsworks.errors import (
     HopsworksError,
-    NotFound,
     PermanentError,
     Unavailable,
+    Unreadable,
 )
 from core.storage.hopsworks.media import (
     KEPT_FOLDER,
@@ -66,11 +66,11 @@ def _keep_needed(
     try:
         names = [
             name
-            for name in project.list_names(shared.path(folder))
+            for name in shared.list_folder(project, folder)
             if NAME.fullmatch(name) and name_prefix(name) in needed
         ]
-    except NotFound:
-        return False  # another job removes it just now
+    except Unreadable:
+        return False  # it is none of Earmark's, or damaged
     with shared.database.writing() as connection:
         shared.state.add_media(connection, folder, names)
     return all(_copy(shared, files, project, folder, name) for name in names)

@@ -7,10 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
-from core.storage.hopsworks.client import Project
 from core.storage.hopsworks.clock import server_clock
-from core.storage.hopsworks.errors import NotFound
+from core.storage.hopsworks.errors import NotFound, Unreadable
+from core.storage.hopsworks.listing import FolderListings
 from core.storage.hopsworks.media import KEPT_FOLDER, SharedFiles
+from core.storage.hopsworks.passed_by import PassedByFiles
 from core.storage.hopsworks.shared_folder import SharedFolder
 from core.storage.runs import (
     TAGGING_KINDS,
@@ -28,6 +29,9 @@ from core.storage.runs import (
 MAX_CONCURRENT_DOWNLOADS = 8
 BATCH_SIZE = 64
 """Records that are read before they are written down together."""
+MAX_BYTES = 16 << 20
+"""Of a record; one that names very many skipped sounds is large."""
+FOLDER = "runs"
 BEGINNING = "_running.json"
 FINISHED = "_finished.json"
 
@@ -49,15 +53,16 @@ class SharedRuns:
         Raises:
             HopsworksError: The shared folder cannot be read.
         """
-        project = self._shared.project()
+        project, passed = self._shared.project(), PassedByFiles(self._shared)
         names = self._shared.list_names(project, "runs")  # in the order in which they were stored
         paths = [f"runs/{name}" for name in reversed(names) if name.endswith(FINISHED)]
         unseen, known = set(self._shared.state.unseen(paths)), self._local.finished_ids(source)
+        unseen.intersection_update(passed.due(paths))
         newer = itertools.takewhile(
             lambda path: path in unseen or _run_id(path) not in known, paths
         )
         for batch in _growing(path for path in newer if path in unseen):
-            read = _take_over(self._shared, self._local, project, batch)
+            read = _take_over(self._shared, self._local, passed, batch)
             if any(run.source == source for run in read):
                 return
 
@@ -130,26 +135,51 @@ class _StoredRun:
     stored: datetime | None
 
 
-def pull_runs(shared: SharedFolder, local: LocalRuns, project: Project) -> None:
+def pull_runs(
+    shared: SharedFolder,
+    local: LocalRuns,
+    passed: PassedByFiles,
+    listings: FolderListings,
+    *,
+    full: bool,
+) -> None:
     """Take over run records: a file when a run starts and one when it ends, which says more.
+
+    Args:
+        shared: The shared folder.
+        local: Where they are kept.
+        passed: What cannot be read.
+        listings: List the folder.
+        full: List all of it, not what is new alone.
 
     Raises:
         HopsworksError: The shared folder cannot be read.
     """
-    names = shared.list_names(project, "runs")
-    paths = [f"runs/{name}" for name in names if name.endswith(".json")]
+    project = shared.project()
+    try:
+        list_names = listings.all_names if full else listings.latest_names
+        names = list_names(project, FOLDER)
+    except Unreadable as error:
+        passed.note(FOLDER, str(error).rstrip("."))
+        return
+    own = {name for name in names if name.endswith(".json")}
+    passed.forget(FOLDER)
+    passed.note_names(FOLDER, set(names).difference(own))
+    if full:
+        passed.forget_missing(FOLDER, names)
+    paths = [f"{FOLDER}/{name}" for name in names if name in own]
     paths.sort(key=lambda path: not path.endswith(BEGINNING))
-    unseen = shared.state.unseen(paths)
+    unseen = passed.due(shared.state.unseen(paths))
     for start in range(0, len(unseen), BATCH_SIZE):
-        _take_over(shared, local, project, unseen[start : start + BATCH_SIZE])
+        _take_over(shared, local, passed, unseen[start : start + BATCH_SIZE])
 
 
 def _take_over(
-    shared: SharedFolder, local: LocalRuns, project: Project, paths: Sequence[str]
+    shared: SharedFolder, local: LocalRuns, passed: PassedByFiles, paths: Sequence[str]
 ) -> list[Run]:
     """Keep the records in these files, and return them."""
     with ThreadPoolExecutor(MAX_CONCURRENT_DOWNLOADS) as pool:
-        read = pool.map(lambda path: _read(shared, project, path), paths)
+        read = pool.map(lambda path: _read(shared, passed, path), paths)
         stored = [record for record in read if record is not None]
     with shared.database.writing() as connection:
         for record in stored:
@@ -158,14 +188,20 @@ def _take_over(
     return [record.run for record in stored]
 
 
-def _read(shared: SharedFolder, project: Project, path: str) -> _StoredRun | None:
+def _read(shared: SharedFolder, passed: PassedByFiles, path: str) -> _StoredRun | None:
     """Return a file's record; None for one that is none."""
+    project = shared.project()
     try:
-        run = run_from_json(project.read_file(shared.path(path)))
+        run = run_from_json(shared.read_file(project, path, MAX_BYTES))
         _check_time(run.started)
         return _StoredRun(path, run, project.stored_at(shared.path(path)))
-    except (ValueError, NotFound):
-        return None
+    except NotFound:
+        passed.note(path, "it is listed, but not there")
+    except Unreadable as error:
+        passed.note(path, str(error).rstrip("."))
+    except ValueError:
+        passed.note(path, "it is no record of a run")
+    return None
 
 
 def _check_time(text: str) -> None:

@@ -16,18 +16,25 @@ import json
 import re
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Literal
 
 Kind = Literal["events", "segment"]
-DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-FILE_NAME = re.compile(r"\d{8}T\d{12}Z_[0-9a-f]{32}(-\d+)?\.jsonl")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+FILE_NAME = re.compile(r"[0-9]{8}T[0-9]{12}Z_[0-9a-f]{32}(-[0-9]+)?\.jsonl")
 MAX_LINES, MAX_BYTES = 5000, 4 << 20
 """Of one file: well below the 10 MiB that the client uploads in one piece."""
+MAX_READ_BYTES = 16 << 20
+"""Of a file that is read; one of Earmark's is never so large."""
+MAX_HEADER_BYTES = 1000
 
 
 class IncompleteFile(ValueError):
     """A file that is not, or not yet, what it says it is."""
+
+
+class DamagedFile(IncompleteFile):
+    """A file that will not become what it says it is, either; the text says why."""
 
 
 def encode(kind: Kind, lines: Sequence[str]) -> bytes:
@@ -45,21 +52,42 @@ def decode(kind: Kind, data: bytes) -> list[str]:
         data: Its bytes.
 
     Raises:
-        IncompleteFile: A byte is missing or wrong, or it is a file of another kind.
+        IncompleteFile: A byte is missing.
+        DamagedFile: A byte is wrong, or it is a file of another kind.
     """
-    first, _, body = data.partition(b"\n")
+    first, newline, body = data.partition(b"\n")
+    if not newline and len(first) < MAX_HEADER_BYTES:
+        raise IncompleteFile("it has no header yet")
+    count, digest = _parse_header(kind, first)
+    if hashlib.sha256(body).hexdigest() != digest:
+        if body.count(b"\n") < count:
+            raise IncompleteFile("it is cut short")
+        raise DamagedFile("its content is not what its header states")
     try:
-        header = json.loads(first)
-        whole = header["earmark"] == kind and header["sha256"] == hashlib.sha256(body).hexdigest()
-        count = header.get("lines")
         lines = body.decode().split("\n")[:-1]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise IncompleteFile("the file has no header") from error
-    if not whole or count != len(lines):
-        raise IncompleteFile("the file is cut short or changed")
+    except UnicodeDecodeError as error:
+        raise DamagedFile("it is not UTF-8") from error
+    if len(lines) != count:
+        raise DamagedFile("it has more or fewer lines than its header states")
     if kind == "segment":
         compacted_paths(lines)
     return lines
+
+
+def _parse_header(kind: Kind, line: bytes) -> tuple[int, str]:
+    """Return the number of lines and the hash that a file's first line states.
+
+    Raises:
+        DamagedFile: It is no header, or that of a file of another kind.
+    """
+    try:
+        header = json.loads(line)
+        stated_kind, count, digest = header["earmark"], header["lines"], header["sha256"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DamagedFile("it has no header") from error
+    if stated_kind != kind or not isinstance(count, int):
+        raise DamagedFile("it is a file of another kind")
+    return count, digest
 
 
 def new_name(now: datetime | None = None) -> str:
@@ -70,6 +98,14 @@ def new_name(now: datetime | None = None) -> str:
 def event_path(name: str, now: datetime | None = None) -> str:
     """Return where an event file of that name goes today."""
     return f"events/{(now or datetime.now(UTC)).strftime('%Y-%m-%d')}/{name}"
+
+
+def day_of(name: str) -> date | None:
+    """Return the day that a folder of event files is named for; None for another name."""
+    try:
+        return date.fromisoformat(name) if _DAY.fullmatch(name) else None
+    except ValueError:
+        return None
 
 
 def next_name(path: str) -> str:
@@ -107,12 +143,12 @@ def compacted_paths(lines: Sequence[str]) -> list[str]:
     """Return the event files that a segment of these lines repeats.
 
     Raises:
-        IncompleteFile: The first line does not name them.
+        DamagedFile: The first line does not name them.
     """
     try:
         paths = json.loads(lines[0])
     except (ValueError, IndexError, RecursionError) as error:
-        raise IncompleteFile("the segment does not say which files it repeats") from error
+        raise DamagedFile("it does not say which files it repeats") from error
     if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
-        raise IncompleteFile("the segment does not say which files it repeats")
+        raise DamagedFile("it does not say which files it repeats")
     return paths

@@ -1,19 +1,21 @@
 """One folder of a Hopsworks project, and what this machine knows about it."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from filelock import FileLock
 
 from core.sqlite import Database
 from core.storage.errors import StorageError
-from core.storage.hopsworks.client import Account, Project, connect
-from core.storage.hopsworks.errors import NotFound
+from core.storage.hopsworks.client import MAX_FILE_BYTES, Account, Project, connect
+from core.storage.hopsworks.errors import HopsworksError, NotFound, Unreadable
 from core.storage.hopsworks.outbox import Outbox
 from core.storage.hopsworks.sync_state import SyncState
 
+Result = TypeVar("Result")
 ADDRESS_NOTE = "home"
 """Of the shared folder's address; the name is what older versions wrote."""
 
@@ -77,8 +79,8 @@ class SharedFolder:
         return connect(self.account)
 
     def path(self, relative: str) -> str:
-        """Return the project's path of something in this folder."""
-        return f"{self.folder}/{relative}"
+        """Return the project's path of something in this folder, or of the folder itself."""
+        return f"{self.folder}/{relative}".rstrip("/")
 
     def list_names(self, project: Project, relative: str) -> list[str]:
         """Return the names in a subfolder; none if there is no such subfolder.
@@ -91,12 +93,70 @@ class SharedFolder:
         except NotFound:
             return []
 
+    def read_file(self, project: Project, relative: str, max_bytes: int = MAX_FILE_BYTES) -> bytes:
+        """Return the bytes of one file among others.
+
+        Raises:
+            NotFound: There is no such file.
+            Unreadable: This one cannot be read, or it is larger than `max_bytes`.
+            HopsworksError: Nothing can be read.
+        """
+        return self.attempt(project, lambda: project.read_file(self.path(relative), max_bytes))
+
+    def list_folder(self, project: Project, relative: str, offset: int = 0) -> list[str]:
+        """Return the names in one subfolder among others; none if there is no such subfolder.
+
+        Args:
+            project: The connection.
+            relative: The subfolder.
+            offset: Leave out the oldest names, so many.
+
+        Raises:
+            Unreadable: This one cannot be listed.
+            HopsworksError: Nothing can be read.
+        """
+        path = self.path(relative)
+        try:
+            return self.attempt(project, lambda: project.list_names_from(path, offset))
+        except NotFound:
+            return []
+
+    def attempt(self, project: Project, read: Callable[[], Result]) -> Result:
+        """Read something; where that fails, find out if it is its fault or that of Hopsworks.
+
+        Raises:
+            NotFound: It is not there.
+            Unreadable: It cannot be read, while the shared folder can.
+            HopsworksError: Nothing can be read.
+        """
+        try:
+            return read()
+        except NotFound:
+            raise
+        except HopsworksError:
+            self.list_names(project, "")
+        try:
+            return read()
+        except NotFound:
+            raise
+        except HopsworksError as error:
+            raise Unreadable(str(error)) from error
+
     @contextmanager
     def exclusive(self, task: str) -> Iterator[None]:
         """Wait for other threads and processes that do the same task here.
 
         The lock of a process that died is free.
+
+        Raises:
+            StorageError: The lock cannot be taken.
         """
         lock = self._locks.setdefault(task, threading.Lock())
-        with lock, FileLock(self.cache / f".{task}.lock"):
+        path = self.cache / f".{task}.lock"
+        with lock, ExitStack() as stack:
+            try:
+                stack.enter_context(FileLock(path))
+            except OSError as error:
+                reason = f"The workspace's lock {path} cannot be taken ({error.strerror})."
+                raise StorageError(reason) from error
             yield

@@ -39,6 +39,8 @@ logger = logging.getLogger(__name__)
 SYNC_TIMEOUT_S = 300
 """Time that a job tries to send its events; what is not sent then waits on its machine."""
 RETRY_INTERVAL_S = 0.5
+IDLE_AFTER_S = 60
+"""Time without a look at the workspace after which the next one is a new beginning."""
 MIN_FILES_PER_SEGMENT = 100
 TAGS_FILE = "id2prediction.json"
 IMPORTED_NOTE = "prototype imported"
@@ -70,6 +72,7 @@ class HopsworksSync:
         self._puller = Puller(shared, stores.events, stores.runs)
         self._prototype_file = prototype_file
         self._problems: dict[Task, str] = {}
+        self._last_use = float("-inf")
 
     @property
     def outbox_event(self) -> threading.Event:
@@ -120,6 +123,29 @@ class HopsworksSync:
             self._files.expire_listing()
         self._purge_withdrawn("local")  # in the shared folder, whoever withdrew a sound does that
         return added
+
+    def refresh(self) -> int:
+        """Take over what is new in today's folder, now and then in all; returns as `pull`.
+
+        Raises:
+            HopsworksError: The folder cannot be read; what was read until then is kept.
+        """
+        added = self._noting_problem("pull", self._puller.refresh)
+        if added:
+            self._files.expire_listing()
+            self._purge_withdrawn("local")
+        return added
+
+    def note_use(self) -> None:
+        """Note that somebody looks at the workspace, and wake the thread that keeps it in step."""
+        before, self._last_use = self._last_use, time.monotonic()
+        if self._last_use - before > IDLE_AFTER_S:
+            self.outbox_event.set()
+
+    @property
+    def last_use(self) -> float:
+        """Return when somebody last looked at it, as `time.monotonic` counts."""
+        return self._last_use
 
     def wait_until_synced(self, timeout_s: float = SYNC_TIMEOUT_S) -> None:
         """Return when everything saved so far is in the shared folder.
@@ -215,7 +241,7 @@ class HopsworksSync:
 
     def _file_problem(self) -> str:
         """Return what is wrong with single files, in one sentence; empty if nothing."""
-        return self._puller.problem() or next(iter(self._pusher.stuck.values()), "")
+        return next(iter(self._pusher.stuck.values()), "") or self._puller.problem()
 
     def _task_problem(self) -> str:
         """Return why pushing or pulling does not work, in one sentence; empty if both do."""
@@ -233,6 +259,10 @@ class HopsworksSync:
             self._problems[task] = str(error)
             if before != str(error):
                 logger.warning("sync trouble task=%s reason=%s", task, error)
+            raise
+        except Exception as error:
+            what = error.strerror if isinstance(error, OSError) else type(error).__name__
+            self._problems[task] = f"An unforeseen error on this machine ({what}); the log has it."
             raise
         self._problems.pop(task, None)
         if before and not self._task_problem():

@@ -2,12 +2,13 @@
 
 seen      files whose events are in the local log; `segment` if a segment repeats them,
           `unknown` events that could not be read
-torn      files that were found incomplete, and since when
+torn      files and folders that were passed by: since when, when they were tried last, and why
 places    which media are in which folder
 notes     which shared folder this is, and when it was last read completely
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import sqlalchemy as sql
 from sqlalchemy import Column, Connection, Float, Integer, Table, Text
@@ -31,6 +32,8 @@ _torn = Table(
     _meta,
     Column("path", Text, primary_key=True),
     Column("since", Float, nullable=False),
+    Column("checked", Float, nullable=False, server_default="0"),
+    Column("reason", Text, nullable=False, server_default=""),
 )
 _places = Table(
     "places",
@@ -61,7 +64,32 @@ def _index_unreadable_files(connection: Connection) -> None:
     _unreadable.create(connection, checkfirst=True)
 
 
-MIGRATIONS = (_create_version_1, _index_unreadable_files)
+def _add_reasons(connection: Connection) -> None:
+    """Version 3: why files are passed by, which new tables can say already."""
+    existing = {column["name"] for column in sql.inspect(connection).get_columns("torn")}
+    if "checked" not in existing:
+        connection.exec_driver_sql("ALTER TABLE torn ADD checked FLOAT NOT NULL DEFAULT 0")
+        connection.exec_driver_sql("ALTER TABLE torn ADD reason TEXT NOT NULL DEFAULT ''")
+
+
+MIGRATIONS = (_create_version_1, _index_unreadable_files, _add_reasons)
+
+
+@dataclass(frozen=True)
+class PassedBy:
+    """A file or folder that could not be read.
+
+    Attributes:
+        path: Its path in the shared folder.
+        since: When that was found, seconds since 1970.
+        checked: When it was tried last, likewise.
+        reason: Why, as the end of a sentence; empty for a file that is not complete yet.
+    """
+
+    path: str
+    since: float
+    checked: float
+    reason: str
 
 
 class SyncState:
@@ -135,16 +163,35 @@ class SyncState:
         with self._database.reading() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def mark_incomplete(self, connection: Connection, path: str, now: float) -> None:
-        """Record since when (seconds since 1970) a file is incomplete."""
-        upsert = insert(_torn).values(path=path, since=now)
-        connection.execute(upsert.on_conflict_do_nothing())
-
-    def incomplete_since(self, then: float) -> list[str]:
-        """Return the files that were incomplete before `then`, seconds since 1970."""
-        query = sql.select(_torn.c.path).where(_torn.c.since < then)
+    def unknown_paths(self, limit: int) -> list[str]:
+        """Return some of the files with events that this version cannot read."""
+        query = sql.select(_seen.c.path).where(_seen.c.unknown > 0).order_by(_seen.c.path)
         with self._database.reading() as connection:
-            return list(connection.execute(query).scalars())
+            return list(connection.execute(query.limit(limit)).scalars())
+
+    def pass_by(self, connection: Connection, path: str, now: float, reason: str = "") -> bool:
+        """Record that a file or folder could not be read; returns True if that is news."""
+        known = connection.execute(sql.select(_torn.c.reason).where(_torn.c.path == path)).first()
+        upsert = insert(_torn).values(path=path, since=now, checked=now, reason=reason)
+        update = {"checked": now, "reason": reason}
+        connection.execute(upsert.on_conflict_do_update(index_elements=["path"], set_=update))
+        return known is None or known.reason != reason
+
+    def forget_passed_by(self, connection: Connection, paths: Iterable[str]) -> None:
+        """Forget files and folders that are gone, or can be read now."""
+        for path in paths:
+            connection.execute(_torn.delete().where(_torn.c.path == path))
+
+    def try_passed_by_again(self, connection: Connection) -> None:
+        """Forget when what is passed by was tried last."""
+        connection.execute(_torn.update().values(checked=_torn.c.since))
+
+    def passed_by(self) -> list[PassedBy]:
+        """Return the files and folders that could not be read, the first one found first."""
+        query = sql.select(_torn).order_by(_torn.c.since, _torn.c.path)
+        with self._database.reading() as connection:
+            rows = connection.execute(query)
+            return [PassedBy(row.path, row.since, row.checked, row.reason) for row in rows]
 
     # Media
 

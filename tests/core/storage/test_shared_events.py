@@ -11,7 +11,7 @@ import pytest
 from core.events.types import RolledOut, ThresholdsSet, new_event
 from core.storage.active_model import active_version
 from core.storage.errors import StorageError
-from core.storage.hopsworks import client, ephemeral, pull, segments
+from core.storage.hopsworks import client, ephemeral, passed_by, segments
 from core.storage.hopsworks.errors import Unavailable
 from core.storage.local import open_local_workspace
 from core.storage.runs import Run, run_to_json
@@ -207,12 +207,12 @@ def test_incomplete_and_foreign_files_are_passed_by_and_a_completed_one_is_read(
     assert ada.sync.pull() == 1
 
 
-def test_a_file_that_stays_incomplete_is_reported_after_an_hour(server, shared, monkeypatch):
+def test_a_file_that_stays_incomplete_is_reported_after_a_while(server, shared, monkeypatch):
     path = put_event_file(server, data=b"half of it")
     ada = shared("ada")
     ada.sync.pull()
     assert ada.sync.status().problem == ""
-    monkeypatch.setattr(pull, "INCOMPLETE_AFTER_S", -1)
+    monkeypatch.setattr(passed_by, "INCOMPLETE_AFTER_S", -1)
     assert path in ada.sync.status().problem
 
 
