@@ -6,6 +6,7 @@ An error is one sentence on stderr, never a traceback.
 import io
 import json
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ def run(command: click.Command, when_stopped: str = "Stopped.") -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may not be UTF-8
     try:
         command(standalone_mode=False)
+        sys.stdout.flush()
     except EarmarkError as error:
         logger.debug("command failed", exc_info=True)
         sys.exit(str(error))
@@ -65,6 +67,10 @@ def run(command: click.Command, when_stopped: str = "Stopped.") -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo(when_stopped, err=True)
         sys.exit(INTERRUPTED)
+    except OSError as error:  # most likely of what is printed: a full disk, a pipe that was closed
+        logger.debug("command failed", exc_info=True)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still to be printed fails as well
+        sys.exit(f"{error.filename or 'The output'} cannot be written or read: {error.strerror}.")
 
 
 def _configure_log() -> None:

@@ -77,6 +77,8 @@ def _attempt(subject: str, check: Callable[[], Finding]) -> Finding:
         return check()
     except EarmarkError as error:
         return Finding("broken", subject, str(error))
+    except OSError as error:
+        return Finding("broken", subject, f"{error.filename} cannot be read: {error.strerror}.")
 
 
 def _python() -> Finding:

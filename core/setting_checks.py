@@ -1,11 +1,25 @@
-"""Checks of settings that name places on Hopsworks."""
+"""Checks of settings that name places: paths, and a folder on Hopsworks."""
 
 import re
+from pathlib import Path
 from urllib.parse import urlsplit
 
 _HOST_NAME = re.compile(r"[0-9a-z_]([0-9a-z_.-]*[0-9a-z_])?\.?|[0-9a-f:.]*:[0-9a-f:.]*", re.I)
 _FOLDER_NAME = re.compile(r"(?!\.+$)(?!.*__)[0-9A-Za-z ._-]{1,88}")
 """Hopsworks allows no more in a folder's name."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+def check_path(path: Path) -> Path:
+    """Return a path.
+
+    Raises:
+        ValueError: It has characters that steer a terminal or turn text around.
+    """
+    if _CONTROL.search(str(path)):
+        raise ValueError("a path without control characters is needed")
+    return path
 
 
 def check_host(value: str) -> str:

@@ -18,6 +18,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    field_validator,
     model_validator,
 )
 from pydantic_settings import (
@@ -29,7 +30,7 @@ from pydantic_settings import (
 )
 
 from core.errors import EarmarkError
-from core.setting_checks import check_host, check_project_folder, split_host
+from core.setting_checks import check_host, check_path, check_project_folder, split_host
 
 ROOT = Path(__file__).parents[1]
 SECRETS_VARIABLE = "EARMARK_SECRETS_FILE"
@@ -127,7 +128,8 @@ def _user_folder(path: Path) -> Path:
     try:
         return path.expanduser().resolve()
     except (OSError, RuntimeError, ValueError) as error:
-        raise SettingsError(f"The folder {path} cannot be used: {error}.") from error
+        reason = str(error).rstrip(".")
+        raise SettingsError(f"The folder {path} cannot be used: {reason}.") from error
 
 
 WebAddress = Annotated[str, AfterValidator(_check_address)]
@@ -409,6 +411,12 @@ class Settings(BaseSettings):
         description="Occasions for a notification",
     )
 
+    @field_validator("*")
+    @classmethod
+    def _check_paths(cls, value: object) -> object:
+        """Refuse paths that cannot be printed in one line."""
+        return check_path(value) if isinstance(value, Path) else value
+
     @model_validator(mode="after")
     def _split_address(self) -> Self:
         """Take the port out of the address of Hopsworks, where it has one."""
@@ -501,7 +509,7 @@ def _can_be_written(folder: Path) -> bool:
 
 
 def _short_hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:8]
 
 
 def _secrets_table() -> dict[str, Any]:

@@ -192,7 +192,7 @@ class FolderSource:
 
     def _all_files(self) -> list[Path]:
         paths = self.folder.rglob("*")
-        return sorted(path for path in paths if path.is_file() and not self._is_hidden(path))
+        return sorted(path for path in paths if _is_file(path) and not self._is_hidden(path))
 
     def _is_hidden(self, path: Path) -> bool:
         if self._exclude is not None and path.is_relative_to(self._exclude):
@@ -322,6 +322,14 @@ class FreesoundSource:
                 yield UnusableItem(row.name, row.reason)
             else:
                 yield FreesoundItem(row, self.client)
+
+
+def _is_file(path: Path) -> bool:
+    """Return True for a file, False for anything else and for what may not be looked at."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _suffix(path: Path) -> str:
