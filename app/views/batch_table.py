@@ -11,6 +11,7 @@ from streamlit.elements.lib.column_types import ButtonColumnResult, ColumnConfig
 from app import services, state
 from app.clips import BatchClip
 from app.components.player import player
+from app.components.values import sent_value
 from app.routes import temporary_media_url
 from app.text import plain
 from core.publishing.bulk import BulkRow
@@ -97,10 +98,21 @@ def _columns(
 
 def _play(clips: Sequence[BatchClip]) -> None:
     """Note which sound is to be played; the row's number comes from the browser."""
-    number = state.component_value(PLAY_KEY, "row")
-    if isinstance(number, int) and 0 <= number < len(clips):
+    number = sent_value(PLAY_KEY, "row", _row_number)
+    if number is not None and 0 <= number < len(clips):
         state.batch_played.set(clips[number].key)
         state.batch_play_now.set(True)
+
+
+def _row_number(value: object) -> int:
+    """Return the number of a row.
+
+    Raises:
+        ValueError: The value is none.
+    """
+    if not isinstance(value, int):
+        raise ValueError("a row's number is needed")
+    return value
 
 
 def batch_player(clips: Sequence[BatchClip]) -> None:
