@@ -14,11 +14,17 @@ def sign_in_box() -> None:
         if box.person:
             _signed_in(box.person)
         elif box.can_sign_in:
-            _sign_in(box.may_choose)
+            _sign_in()
+        may_choose = box.can_sign_in and box.may_choose and not box.person
         if box.restriction:
             with st.popover("Read only", type="tertiary", icon=":material/lock:"):
                 st.caption(box.restriction)
-        elif box.local_name:
+                if may_choose:
+                    _other_account()
+        elif may_choose:
+            with st.popover("More", type="tertiary", key="more-accounts"):
+                _other_account()
+        if box.local_name:
             _name_form(box.local_name)
 
 
@@ -36,15 +42,13 @@ def _signed_in(person: Person) -> None:
     )
 
 
-def _sign_in(may_choose: bool) -> None:
+def _sign_in() -> None:
     st.button(
         "Sign in with Freesound",
         key="sign-in",
         icon=":material/login:",
         on_click=auth.request_sign_in,
     )
-    if may_choose:
-        _other_account()
 
 
 def _other_account() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from app import services
 from app.drafts import MAX_AGE_S, Draft, DraftStore
+from tests.helpers.app_pages import shown
 
 ALICE, BOB = 101, 102
 HERS, OTHER = "a" * 43, "b" * 43
@@ -304,3 +305,17 @@ def test_a_page_that_is_still_open_shows_nothing_of_hers_to_who_signs_in_after_h
     browser_sends["cookies"]["earmark-browser"] = hers  # an open page keeps what it was loaded with
     connected.run()
     assert not connected.text_input
+
+
+def test_a_visitors_page_goes_on_when_they_sign_in_in_another_window(
+    connected, sign_in, bark, browser_sends
+):
+    """What is in it stays; nothing more is kept under an id that somebody else may know."""
+    browser_sends["cookies"]["earmark-browser"] = HERS
+    bark.open(connected)
+    sign_in("alice")
+    browser_sends["cookies"]["earmark-browser"] = HERS
+    connected.text_input(key=bark.key("title")).set_value("My secret").run()
+    assert connected.text_input(key=bark.key("title")).value == "My secret"
+    assert "You have signed in in another tab or window" in shown(connected)
+    assert services.drafts().load(HERS, None) is None

@@ -195,3 +195,19 @@ def test_a_server_reached_from_elsewhere_is_read_only_whatever_its_configuration
     browser.exposed().set()
     app.run()
     assert not button_names(app) & EDITING
+
+
+def test_after_a_sign_out_another_account_can_be_chosen(public, browser_sends):
+    public.run()
+    assert "other" not in button_names(public)
+    browser_sends["cookies"]["earmark-signed-out"] = "1"
+    public.run()
+    public.button(key="other-account").click().run()
+    assert "redirect" in public.session_state
+
+
+def test_somebody_signed_in_can_choose_another_account(public, sign_in):
+    sign_in("carol")
+    public.run()
+    public.button(key="other-account").click().run()
+    assert "redirect" in public.session_state
