@@ -15,7 +15,7 @@ def export_section(rows: Sequence[BulkRow]) -> None:
     """Draw what Freesound would refuse, and the two downloads."""
     problems = problems_by_sentence(rows)
     if problems:
-        st.caption("Fix before export:")
+        st.caption("Fix before export, or before these are published:")
         st.markdown(bullets(_problem_lines(problems, len(rows))))
     for number, column in bulk.formula_cells(rows):
         name = plain(rows[number].audio_filename)
@@ -34,7 +34,6 @@ def _downloads(rows: Sequence[BulkRow], *, disabled: bool) -> None:
             "text/csv",
             icon=":material/download:",
             disabled=disabled,
-            type="primary",
         )
         st.download_button(
             "Download JSON",

@@ -88,7 +88,7 @@ def publish_section(
     pressed = st.button(
         f"Publish {plural(len(sounds), 'sound')} as {plain(person.name)}",
         key="publish-batch",
-        type="primary",
+        type="primary" if sounds else "secondary",
         icon=":material/publish:",
         disabled=not sounds,
     )

@@ -131,7 +131,7 @@ def batch_player(clips: Sequence[BatchClip]) -> None:
         title=clip.row.audio_filename,
         facts=clip.facts,
         seconds=clip.seconds,
-        suggestions=clip.suggestions,
+        suggestions=(),
         compact=True,
         plays=state.batch_play_now.pop(),
     )

@@ -4,6 +4,7 @@ The browser waits, not the server: a page in a tab that is not looked at asks fo
 brought up to date when it is looked at again.
 """
 
+import time
 from pathlib import Path
 
 from app.components.register import register
@@ -21,4 +22,6 @@ def refresh_when_due(key: str, age_s: float | None, wait_s: float | None) -> Non
         wait_s: Seconds until the fragment is to be drawn again; None for never.
     """
     wait = None if wait_s is None else max(MIN_WAIT_S, wait_s)
-    _COMPONENT(key=key, data=({"age": age_s, "wait": wait},), on_due_change=lambda: None)
+    # The time makes each drawing another one: the browser is not told of equal data.
+    data = {"age": age_s, "wait": wait, "drawn": time.time()}
+    _COMPONENT(key=key, data=(data,), on_due_change=lambda: None)

@@ -1,5 +1,5 @@
 // Says how old the page's answer is, and asks for a new one when it is time and somebody looks.
-const TICK_MS = 5000
+const TICK_MS = 1000
 const timers = new WeakMap()
 
 class Timer {
