@@ -31,6 +31,7 @@ class Person:
         """Open the app's first page."""
         self.url = url
         self.http = requests.Session()
+        self.http.headers["Connection"] = "close"  # the server ends idle connections at any moment
         self.get("/")
         self.get("/_stcore/health")  # sets the token that uploads need
 

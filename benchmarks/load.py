@@ -6,14 +6,16 @@ One process serves the app; this one plays the browsers, on the same cores.
 import hashlib
 import os
 import random
+import sys
 import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +31,9 @@ SECONDS = float(os.environ.get("BENCH_LOAD_SECONDS", "120"))
 REVIEWERS = int(os.environ.get("BENCH_LOAD_REVIEWERS", "50"))
 VISITORS = int(os.environ.get("BENCH_LOAD_VISITORS", "20"))
 UPLOADS = int(os.environ.get("BENCH_LOAD_UPLOADS", "100"))
-SOUNDS = 100
+SOUNDS = 200
+ORDERS = ("newest", "most-uncertain", "most-informative", "most-disputed")
+"""In which people go through the sounds, so that not all of them decide about the same one."""
 THINK_S = (2.0, 6.0)
 """Between two decisions of a reviewer."""
 LISTEN_S = (5.0, 15.0)
@@ -45,6 +49,7 @@ class Measured:
     times: dict[str, list[float]] = field(default_factory=dict)
     saved: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    conflicts: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
@@ -132,7 +137,7 @@ def _review(person: Person, measured: Measured, end: float, chance: random.Rando
     time.sleep(chance.uniform(0, THINK_S[1]))  # people do not come at the same moment
     while time.monotonic() < end:
         with measured.timing("page: review mode"):
-            page = Page(person, query="mode=review")
+            page = Page(person, query=f"mode=review&order={chance.choice(ORDERS)}")
         with page:
             for _ in range(SAVES_ON_A_PAGE):
                 time.sleep(chance.uniform(*THINK_S))
@@ -146,24 +151,33 @@ def _save(page: Page, measured: Measured, chance: random.Random) -> bool:
     sounds = page.components["desk"].data["sounds"]
     if not sounds:
         return False
-    sound, action = chance.choice(sounds), uuid.uuid4().hex
+    sound = chance.choice(sounds)
+    answer = _decide(page, sound, measured)
+    if answer["state"] == "conflict":  # somebody was quicker: the person sees it, and decides again
+        measured.conflicts += 1
+        answer = _decide(page, {**sound, **answer.get("sound", {})}, measured)
+    if answer["state"] == "failed":
+        measured.problems.append(f"not saved: {answer['sentence']}")
+    return True
+
+
+def _decide(page: Page, sound: Mapping[str, Any], measured: Measured) -> Mapping[str, Any]:
+    """Confirm a sound as the page shows it; returns the answer."""
+    action = uuid.uuid4().hex
     decision = {"id": action, "sound": sound["id"], "kind": "confirm", "tags": sound["tags"]}
     decision |= {"base": sound["version"], "after": None, "target": None}
 
-    def answer() -> dict[str, object] | None:
-        answers = page.components["desk"].data.get("answers", {})
-        return answers.get(action) if isinstance(answers, dict) else None
+    def answers() -> Mapping[str, Any]:
+        answers: Mapping[str, Any] = page.components["desk"].data["answers"]
+        return answers
 
     with measured.timing("save"):
         request = {"at": sound["id"], "actions": [decision]}
-        page.send_to("desk", {"request": request}, lambda: answer() is not None)
-    state = (answer() or {}).get("state")
-    with measured.lock:
-        if state == "saved":
-            measured.saved.append(action)
-        elif state == "failed":
-            measured.problems.append(f"not saved: {(answer() or {}).get('sentence')}")
-    return True
+        page.send_to("desk", {"request": request}, lambda: action in answers())
+    answer: Mapping[str, Any] = answers()[action]
+    if answer["state"] == "saved":
+        measured.saved.append(action)
+    return answer
 
 
 def _try_clips(person: Person, measured: Measured, end: float, chance: random.Random) -> None:
@@ -211,7 +225,10 @@ def _report(measured: Measured, memory: list[float], lost: int) -> None:
         rows.append((name, f"{len(seconds):,}", f"{middle:,.0f}", f"{high:,.0f}"))
     title = f"{REVIEWERS} people reviewing, {VISITORS} trying clips, {SECONDS:g} s"
     harness.print_table(title, ("", "number", "median, ms", "95th percentile, ms"), rows)
-    harness.print_text(f"{len(measured.saved):,} saves acknowledged, {lost} lost.")
+    harness.print_text(
+        f"{len(measured.saved):,} saves acknowledged, {lost} of them lost; "
+        f"{measured.conflicts:,} times somebody else was quicker."
+    )
     harness.print_text(f"{len(measured.problems)} errors shown.")
     if len(memory) > WARM_UP_UPLOADS:
         first, last = memory[WARM_UP_UPLOADS], memory[-1]
@@ -222,4 +239,7 @@ def _report(measured: Measured, memory: list[float], lost: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except EarmarkError as error:
+        sys.exit(str(error))
