@@ -149,11 +149,12 @@ def about_archive(path: Path) -> About:
         return _read_about(path, tar, io.BytesIO())
 
 
-def complete_part(path: Path, checksums: IO[bytes]) -> tuple[int, str]:
+def complete_part(path: Path, certain: int, checksums: IO[bytes]) -> tuple[int, str]:
     """Return how far an archive that was not finished is whole.
 
     Args:
         path: The archive.
+        certain: How many bytes of it are on the disk for certain.
         checksums: Gets the lines of the files that are wholly in it.
 
     Returns:
@@ -161,7 +162,7 @@ def complete_part(path: Path, checksums: IO[bytes]) -> tuple[int, str]:
     """
     end, last = 0, ""
     try:
-        size = path.stat().st_size
+        size = min(certain, path.stat().st_size)
         with tarfile.open(path, "r:") as tar:
             while (entry := tar.next()) is not None:
                 _forget_entries(tar)

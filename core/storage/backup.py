@@ -14,6 +14,7 @@ from typing import IO
 
 from filelock import FileLock, Timeout
 
+from core.files import write_atomic
 from core.storage.archive import (
     ABOUT_NAME,
     FORMAT,
@@ -41,6 +42,8 @@ LEFT_OUT = {
 }
 """What a backup does not hold, by its name in the workspace."""
 PASSING = (".job.lock", "tmp")
+SYNC_BYTES = 64_000_000
+"""After so many an archive is brought to the disk; an interrupted backup goes on from there."""
 SIDE_FILES = ("-wal", "-shm", "-journal", ".lock", ".log")
 MAX_AGE = timedelta(days=1)
 """An unfinished backup that is older is begun anew: it holds the databases of its beginning."""
@@ -91,8 +94,9 @@ def back_up(folder: Path, file: Path) -> Backup:
         file.parent.mkdir(parents=True, exist_ok=True)
         with lock.acquire(timeout=0):
             about, continued = _write(folder, partial)
-            count = _count_files(partial)
+            count = _checked(partial)
             partial.replace(file)
+            _mark(partial).unlink(missing_ok=True)
     except Timeout:
         raise BackupError(f"{file} is being written by another program.") from None
     except OSError as error:
@@ -116,15 +120,34 @@ def _write(folder: Path, partial: Path) -> tuple[About, bool]:
             for name in _names(folder):
                 if _order(name) > _order(last):
                     _add(writer, folder, name, partial.parent)
+                if archive.tell() - end > SYNC_BYTES:
+                    end = _bring_to_disk(archive, partial)
             writer.close()
             archive.flush()
             os.fsync(archive.fileno())
-    return about, bool(end)
+    return about, bool(last)
+
+
+def _bring_to_disk(archive: IO[bytes], partial: Path) -> int:
+    """Bring what is written to the disk, note how far that is, and return it."""
+    archive.flush()
+    os.fsync(archive.fileno())
+    write_atomic(_mark(partial), str(archive.tell()).encode())
+    return archive.tell()
+
+
+def _mark(partial: Path) -> Path:
+    """Return the file that says how far an archive is on the disk for certain."""
+    return partial.with_name(f"{partial.name}.end")
 
 
 def _begun(partial: Path, checksums: IO[bytes]) -> tuple[int, str, About]:
     """Return where to go on, after which file, and what the archive says of itself."""
-    end, last = complete_part(partial, checksums)
+    try:
+        certain = int(_mark(partial).read_bytes())
+    except (OSError, ValueError):
+        certain = 0
+    end, last = complete_part(partial, certain, checksums)
     if end:
         about = about_archive(partial)
         if datetime.now(UTC) - datetime.fromisoformat(about.created) < MAX_AGE:
@@ -215,8 +238,8 @@ def _copy_database(path: Path, copy: Path) -> None:
         raise BackupError(f"{path} is damaged ({answer[0]}).")
 
 
-def _count_files(path: Path) -> int:
-    """Read an archive to its end, and return how many files are in it."""
+def _checked(path: Path) -> int:
+    """Read an archive to its end, and return how many files are in it; a damaged one is deleted."""
     count = 0
 
     def drain(_name: str, chunks: Iterator[bytes]) -> None:
@@ -225,7 +248,11 @@ def _count_files(path: Path) -> int:
         for _ in chunks:
             pass
 
-    read_archive(path, drain)
+    try:
+        read_archive(path, drain)
+    except BackupError:
+        path.unlink()
+        raise
     return count
 
 

@@ -191,10 +191,32 @@ def test_an_interrupted_backup_goes_on_where_it_was(folder, tmp_path, share):
     partial = tmp_path / ".backup.tar.partial"
     shutil.copy(tmp_path / "whole.tar", partial)
     os.truncate(partial, int(share * partial.stat().st_size))
+    (tmp_path / ".backup.tar.partial.end").write_text(str(partial.stat().st_size))
     done = back_up(folder, tmp_path / "backup.tar")
     assert done.continued == (share > 0.1)
     assert names_in(tmp_path / "backup.tar") == names_in(tmp_path / "whole.tar")
-    assert not partial.exists()
+    assert not list(tmp_path.glob(".backup.tar*"))
+    restore(tmp_path / "backup.tar", tmp_path / "restored")
+    assert events_of(tmp_path / "restored") == events_of(folder)
+
+
+def test_what_a_power_cut_may_have_left_unwritten_is_written_anew(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("core.storage.backup.SYNC_BYTES", 100_000)
+
+    def power_cut(*_arguments):
+        raise OSError(5, "the disk has no power")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("core.storage.backup.ArchiveWriter.close", power_cut)
+        with pytest.raises(BackupError, match="goes on with it"):
+            back_up(folder, tmp_path / "backup.tar")
+    partial = tmp_path / ".backup.tar.partial"
+    certain = int((tmp_path / ".backup.tar.partial.end").read_text())
+    data = bytearray(partial.read_bytes())
+    assert 0 < certain < len(data)
+    data[certain:] = bytes(len(data) - certain)
+    partial.write_bytes(data)
+    assert back_up(folder, tmp_path / "backup.tar").continued
     restore(tmp_path / "backup.tar", tmp_path / "restored")
     assert events_of(tmp_path / "restored") == events_of(folder)
 
