@@ -15,10 +15,15 @@ def check_path(path: Path) -> Path:
     """Return a path.
 
     Raises:
-        ValueError: It has characters that steer a terminal or turn text around.
+        ValueError: It has characters that steer a terminal or turn text around, or is in the home
+            folder of somebody who has none.
     """
     if _CONTROL.search(str(path)):
         raise ValueError("a path without control characters is needed")
+    try:
+        path.expanduser()
+    except RuntimeError as error:
+        raise ValueError("~ stands for no home folder here; write the whole path") from error
     return path
 
 

@@ -6,6 +6,7 @@ from typing import Literal, cast
 import streamlit as st
 
 from app import auth, services, state
+from app.callbacks import callback
 from app.text import plain, plural
 from app.views.errors import log_error, shows_errors
 from app.views.view import View
@@ -180,6 +181,7 @@ def _result_text(result: BulkResult) -> str:
     return f"{text}, {result.unchanged:,} unchanged." if result.unchanged else f"{text}."
 
 
+@callback
 def _undo(batch: str) -> None:
     """Take the whole edit back."""
     viewer = auth.viewer()

@@ -5,6 +5,7 @@ import logging
 import streamlit as st
 
 from app import auth, services, state
+from app.callbacks import callback
 from app.fetcher import Fetch
 from app.text import bullets, plain, plural
 from app.views.errors import log_error, shows_errors
@@ -46,6 +47,7 @@ def fetch_section() -> None:
             _outcome(fetch)
 
 
+@callback
 def _start() -> None:
     """Begin a fetch for the viewer, or tell them whose is running."""
     viewer, fetcher = auth.viewer(), services.fetcher()

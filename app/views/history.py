@@ -5,6 +5,7 @@ from functools import partial
 import streamlit as st
 
 from app import auth, services
+from app.callbacks import callback
 from app.text import ago, plain
 from app.views import review_actions
 from app.views.errors import shows_errors
@@ -50,6 +51,7 @@ def _revert_button(sound_id: str, entry: HistoryEntry) -> None:
         st.rerun()  # closes the dialog; the card shows the outcome
 
 
+@callback
 def revert(sound_id: str, event_id: str) -> None:
     """Write the review that brings the tags back to what they were right after an event."""
     actor = review_actions.actor_for("revert", sound_id, partial(revert, sound_id, event_id))

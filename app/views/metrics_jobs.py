@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import streamlit as st
 
 from app import auth, services, state
+from app.callbacks import callback
 from app.job_runner import NAMES, JobKind
 from app.text import ago, plain
 from app.views.errors import log_error, shows_errors
@@ -165,6 +166,7 @@ def _start_buttons(*, is_busy: bool) -> None:
         st.caption(note)
 
 
+@callback
 def _start(kind: JobKind) -> None:
     """Begin a job for the viewer, or tell them why not."""
     viewer, runner = auth.viewer(), services.job_runner()
@@ -177,6 +179,7 @@ def _start(kind: JobKind) -> None:
         state.job_seen.set(runner.current.number)
 
 
+@callback
 def _cancel(run_id: str) -> None:
     """Ask a run to stop, if the viewer may."""
     viewer = auth.viewer()

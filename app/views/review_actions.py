@@ -5,7 +5,8 @@ Each asks anew what the viewer may do, and leaves a note on the card.
 
 import logging
 from collections.abc import Callable
-from functools import partial
+from functools import partial, wraps
+from typing import Concatenate, ParamSpec
 
 from streamlit.delta_generator import DeltaGenerator
 
@@ -35,8 +36,25 @@ MARKS: dict[str, Outcome] = {
     "Mark as cannot be tagged": "untaggable",
 }
 """What the menu's entries say of a sound."""
+Rest = ParamSpec("Rest")
 
 
+def _noting_failure(
+    act: Callable[Concatenate[str, Rest], None],
+) -> Callable[Concatenate[str, Rest], None]:
+    """Let an error of ours in what a press does to a sound be a note on its card."""
+
+    @wraps(act)
+    def act_or_note(sound_id: str, /, *args: Rest.args, **kwargs: Rest.kwargs) -> None:
+        try:
+            act(sound_id, *args, **kwargs)
+        except EarmarkError as error:
+            note_failure(sound_id, error)
+
+    return act_or_note
+
+
+@_noting_failure
 def confirm_tags(sound_id: str) -> None:
     """Write that the tags in the editor are all the sound's tags."""
     shown = state.shown_state(sound_id).get()
@@ -45,6 +63,7 @@ def confirm_tags(sound_id: str) -> None:
         save_review("confirm", confirm(shown, tags_in_editor(shown), actor))
 
 
+@_noting_failure
 def save_tag_changes(sound_id: str) -> None:
     """Write what was changed in the editor; the other tags stay to be reviewed."""
     shown = state.shown_state(sound_id).get()
@@ -58,6 +77,7 @@ def save_tag_changes(sound_id: str) -> None:
         save_review("save", event)
 
 
+@_noting_failure
 def mark_from_menu(sound_id: str) -> None:
     """Mark a sound where that was chosen in its menu."""
     outcome = MARKS.get(state.card_menu(sound_id).get() or "")
@@ -65,6 +85,7 @@ def mark_from_menu(sound_id: str) -> None:
         mark_sound(sound_id, outcome)
 
 
+@_noting_failure
 def mark_sound(sound_id: str, outcome: Outcome) -> None:
     """Write that the viewer is not sure of a sound, or that it cannot be tagged."""
     sound = services.workspace().sounds.get(sound_id)
@@ -73,6 +94,7 @@ def mark_sound(sound_id: str, outcome: Outcome) -> None:
         save_review("mark", mark(sound, outcome, actor))
 
 
+@_noting_failure
 def undo_review(sound_id: str, event_id: str) -> None:
     """Write an *undone* event."""
     sound = services.workspace().sounds.get(sound_id)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import streamlit as st
 
 from app import auth, services, state
+from app.callbacks import callback
 from app.text import plain
 from app.views.errors import log_error
 from app.views.view import View, current_view, go_to
@@ -53,6 +54,7 @@ def _form(view: View) -> None:
         st.error(plain(problem))
 
 
+@callback
 def _open(saved: SavedView) -> None:
     choice = saved.choice
     view = replace(current_view().beginning(), query=choice.query, order=choice.order)
@@ -77,6 +79,7 @@ def _save(view: View) -> None:
         state.view_problem.set(str(error))
 
 
+@callback
 def _delete(name: str) -> None:
     viewer = auth.viewer()
     if viewer.edit.allowed and viewer.actor:

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from app import auth, services, state
+from app.callbacks import callback
 from app.components.tag_editor import edited_tags, forget_edits, tag_editor
 from app.text import plural
 from app.views import review_actions
@@ -66,6 +67,7 @@ def _editor_key(sound_id: str) -> str:
     return f"blind-tags-{sound_id}"
 
 
+@callback
 def give_opinion(sound_id: str) -> None:
     """Write the viewer's review, based on what they were shown."""
     actor = review_actions.actor_for("opinion", sound_id, lambda: give_opinion(sound_id))

@@ -5,6 +5,7 @@ from dataclasses import replace
 import streamlit as st
 
 from app import auth, services
+from app.callbacks import callback
 from app.components.player import player
 from app.routes import media_url
 from app.state import ListedPage
@@ -83,6 +84,7 @@ def _neighbour(sound_id: str, neighbour: Neighbour, *, may_edit: bool) -> None:
             st.rerun()
 
 
+@callback
 def copy_tags(sound_id: str, other_id: str) -> None:
     """Add another sound's tags to a sound; the card shows the outcome, with the undo."""
     actor = review_actions.actor_for("copy", sound_id, lambda: copy_tags(sound_id, other_id))
@@ -115,6 +117,7 @@ def similar_page(view: View) -> ListedPage | None:
     return ListedPage(view.key, ids, len(ids), True, next=None, previous=None, title=title)
 
 
+@callback
 def _list(sound_id: str) -> None:
     """Show a sound and those like it: in the list, or one after another."""
     go_to(replace(current_view().beginning(), like=sound_id))

@@ -7,6 +7,7 @@ import streamlit as st
 
 from app import auth, services, state
 from app.auth import Viewer
+from app.callbacks import callback
 from app.text import plain
 from app.views.errors import log_error, shows_errors
 from core.errors import EarmarkError
@@ -52,6 +53,7 @@ def withdraw_dialog(sound_id: str) -> None:
             st.rerun()
 
 
+@callback
 def withdraw_sound(sound_id: str) -> None:
     """Write a *withdrawn* event and delete the sound's media."""
     viewer = auth.viewer()
