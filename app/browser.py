@@ -217,16 +217,16 @@ def _upload_cookies(headers: MutableHeaders) -> list[str]:
         return []
     cookies = headers.getlist("set-cookie")
     del headers["set-cookie"]
-    return [f"{_FRAME_RULES.sub('', cookie)}; {cookie_scope()}" for cookie in cookies]
+    return [f"{_FRAME_RULES.sub('', cookie)}; {_cookie_scope()}" for cookie in cookies]
 
 
 def _cookie(name: str, value: str, max_age_s: int) -> str:
     """Return the header; `Lax`, as the way back from Freesound comes from another site."""
     rules = f"Path={base_path() or '/'}; Max-Age={max_age_s}; HttpOnly"
-    return f"{name}={value}; {rules}; {cookie_scope()}"
+    return f"{name}={value}; {rules}; {_cookie_scope()}"
 
 
-def cookie_scope() -> str:
+def _cookie_scope() -> str:
     """Return which requests a cookie goes with.
 
     Another site's frame gets a cookie of its own (`Partitioned`), which needs https.

@@ -4,6 +4,7 @@ They are private: only the user that the app runs as can read them.
 """
 
 import hashlib
+import logging
 import shutil
 import threading
 import time
@@ -14,6 +15,8 @@ from pathlib import Path
 from pydantic import BaseModel, Field
 
 from core.files import write_atomic
+
+logger = logging.getLogger(__name__)
 
 MAX_AGE_S = 24 * 3600
 MAX_BYTES = 2_000_000_000
@@ -99,10 +102,14 @@ class DraftStore:
         """Let a person's draft follow them to the browser's new id; no other one follows.
 
         One that was begun before they signed in becomes theirs, and takes the place of an older.
+        Where it cannot be written, it is not kept.
         """
         draft = self.load(browser_id, None) or self.load(browser_id, user_id)
-        if draft:
-            self.save(new_browser_id, replace(draft, owner=user_id))
+        try:
+            if draft:
+                self.save(new_browser_id, replace(draft, owner=user_id))
+        except OSError as error:
+            logger.warning("draft not moved reason=%s", error)
         self.delete(browser_id, user_id)
 
     def delete(self, browser_id: str, user_id: int | None = None) -> None:

@@ -116,6 +116,14 @@ def test_a_draft_follows_its_person_to_the_browsers_new_id(store, folder, owner)
     assert len(files(folder)) == 2
 
 
+def test_a_draft_that_cannot_follow_does_not_hinder_the_sign_in(store, folder):
+    store.save(HERS, DRAFT)
+    following = folder / hashlib.sha256(f"{OTHER} {ALICE}".encode()).hexdigest()
+    following.write_text("in the way")
+    store.move(HERS, OTHER, ALICE)
+    assert (store.load(OTHER, ALICE), store.load(HERS, ALICE)) == (None, None)
+
+
 def test_nobody_elses_draft_follows(store):
     store.save(HERS, DRAFT)
     store.move(HERS, OTHER, BOB)
