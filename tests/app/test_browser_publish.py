@@ -1,5 +1,7 @@
 """The whole path in a real browser: upload or record, sign in, publish, see it in the monitor."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -130,3 +132,59 @@ def test_who_declines_finds_the_draft_again(page, server, examples, freesound_se
     expect(page.get_by_label("Name", exact=True)).to_have_value(NAME)
     expect(page.get_by_role("button", name="Sign in with Freesound to publish")).to_be_visible()
     assert freesound_server.state.sounds == {}
+
+
+def open_clip(page, server, examples, name="rain-on-leaves.ogg"):
+    """Sign in, upload an example as one's own file, and fill in what Freesound needs."""
+    page.goto(f"{server.url}/try")
+    page.get_by_role("button", name="Sign in with Freesound").click()
+    sign_in_at_freesound(page)
+    page.get_by_role("button", name="Sign out").wait_for()
+    page.locator("input[type=file]").first.set_input_files(examples / name)
+    page.get_by_role("heading", name="Publish on Freesound").wait_for()
+    fill_in(page)
+
+
+def test_neither_a_half_made_sound_nor_an_older_one_is_announced_as_published(
+    page, server, examples, freesound_server, own_workspace
+):
+    freesound_server.stop_upload_after = "geotag"
+    open_clip(page, server, examples)
+    page.get_by_role("button", name="Publish as alice").click()
+    expect(page.get_by_text("description, tags and category are missing")).to_be_visible()
+    (row,) = freesound_server.state.sounds.values()
+    edit = page.get_by_role("link", name=f"Edit sound {row.id}")
+    expect(edit).to_have_attribute("href", re.compile(rf"/people/alice/sounds/{row.id}/edit/$"))
+
+    row.description, row.tags, row.name = "Long ago.", ["field-recording", "rain", "leaf"], "Older"
+    page.get_by_role("button", name="Publish as alice").click()
+    expect(page.get_by_text(f"as your sound {row.id}")).to_be_visible()
+    expect(page.get_by_text("Published as sound")).to_have_count(0)
+    expect(page.get_by_label("Name", exact=True)).to_have_value(NAME)
+    events = open_local_workspace(own_workspace).events.of_sound(f"freesound:{row.id}")
+    assert events == []
+    assert page.watcher.problems == []
+
+
+def test_the_form_has_what_freesounds_own_form_has(page, server, examples, freesound_server):
+    open_clip(page, server, examples)
+    page.get_by_label("Name", exact=True).fill("Rain")
+    page.get_by_text("Pack, place, sources, explicit (optional)").click()
+    page.get_by_role("textbox", name="Find a town").fill("Münch")
+    page.get_by_role("textbox", name="Find a town").press("Enter")
+    page.get_by_role("radio", name="Munich, Germany").click()
+    expect(page.get_by_role("textbox", name="Place")).to_have_value("48.1374, 11.5755, 14")
+    expect(page.get_by_text("latitude 48.1374, longitude 11.5755, zoom 14").first).to_be_visible()
+    expect(page.get_by_role("link", name="Show on OpenStreetMap")).to_be_visible()
+    page.get_by_role("textbox", name="Sources").fill("1234")
+    page.get_by_text("Explicit content", exact=True).click()
+    expect(page.get_by_text("Freesound’s API cannot set this").first).to_be_visible()
+    expect(page.get_by_text("The name has 4 characters")).to_be_visible()
+    page.get_by_label("Name", exact=True).fill("Rain!")
+    page.get_by_label("Name", exact=True).press("Enter")
+    page.get_by_role("button", name="Publish as alice").click()
+    expect(page.get_by_text("mark it as explicit and name its sources")).to_be_visible()
+    (stored,) = freesound_server.state.sounds.values()
+    assert (stored.geotag, stored.name) == ("48.1374 11.5755", "Rain!")
+    assert "https://freesound.org/s/1234/" in stored.description
+    assert page.watcher.problems == []
