@@ -76,7 +76,7 @@ class Database:
         self.path = path
         self._file: FileId = None if create else file_id(path)
         self._preparations: list[Callable[[], object]] = []
-        self._is_preparing = False
+        self._is_preparing = self._is_lost = False
         self._lock = threading.RLock()
         if create:
             _make_folder(path.parent)
@@ -184,6 +184,7 @@ class Database:
         """
         current = file_id(self.path)
         if self._file in (None, current):
+            self._is_lost = False
             return
         with self._lock:
             if self._is_preparing or current == self._file:
@@ -206,7 +207,9 @@ class Database:
 
     def _replaced(self, consequence: str) -> DatabaseError:
         """Return the error for a file that is not the one that was opened."""
-        logger.error("database removed or replaced path=%s", self.path)
+        if not self._is_lost:
+            logger.error("database removed or replaced path=%s", self.path)
+        self._is_lost = True
         self.engine.dispose()
         return DatabaseError(
             f"The workspace {self.path.parent} was removed or replaced while Earmark was running; "

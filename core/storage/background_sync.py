@@ -85,8 +85,11 @@ class BackgroundSync:
         return True
 
     def _waiting(self) -> int:
-        """Return the number of saves that wait."""
-        status = self._sync.status()
+        """Return the number of saves that wait; 0 where the workspace cannot be read."""
+        try:
+            status = self._sync.status()
+        except EarmarkError:
+            return 0
         return status.waiting if status else 0
 
     def __enter__(self) -> Self:

@@ -1,7 +1,8 @@
 """Taking turns to register one and the same bundle, so that two first starts register it once.
 
-A machine puts a file of its own into a folder that is named for the bundle's content. The first one
-there registers, the others wait for it; the file of a machine that died counts for some minutes.
+A machine puts a file of its own into a folder that is named for the bundle. The first
+one there registers, the others wait for it. The file of a machine that died counts for a minute, to
+that machine itself not at all.
 """
 
 import logging
@@ -19,8 +20,9 @@ from core.storage.hopsworks.shared_folder import SharedFolder
 
 logger = logging.getLogger(__name__)
 
-MAX_TURN = timedelta(minutes=5)
-"""A registration takes some seconds, and a minute where the connection is slow."""
+MAX_TURN = timedelta(minutes=1)
+"""A registration takes some seconds. Where it takes longer, two versions do no harm."""
+MACHINE_NOTE = "machine"
 POLL_INTERVAL_S = 1.0
 
 
@@ -36,7 +38,8 @@ def turn_to_register(shared: SharedFolder, project: Project, bundle: Bundle) -> 
     Raises:
         HopsworksError: The shared folder cannot be read or written.
     """
-    folder, name = f"registering/{bundle.name}/{bundle.fingerprint}", uuid.uuid4().hex
+    folder, machine = f"registering/{bundle.name}/{bundle.fingerprint}", _machine(shared)
+    name = f"{machine}_{uuid.uuid4().hex}"
     path = shared.path(f"{folder}/{name}")
     project.create_file(path, b"registering\n")
     try:
@@ -45,15 +48,27 @@ def turn_to_register(shared: SharedFolder, project: Project, bundle: Bundle) -> 
             time.sleep(POLL_INTERVAL_S)
         yield
     finally:
-        with suppress(HopsworksError):  # it counts for some minutes only
+        with suppress(HopsworksError):  # it counts for a minute only
             project.remove(path)
+
+
+def _machine(shared: SharedFolder) -> str:
+    """Return what this machine's folder calls itself, chosen when it is first needed."""
+    machine = shared.state.read_note(MACHINE_NOTE)
+    if not machine:
+        machine = uuid.uuid4().hex[:16]
+        with shared.database.writing() as connection:
+            shared.state.write_note(connection, MACHINE_NOTE, machine)
+    return machine
 
 
 def _someone_is_before(shared: SharedFolder, project: Project, folder: str, name: str) -> bool:
     """Return True while a machine that came earlier has its turn."""
     names = shared.list_names(project, folder)  # in the order in which they came
     before = names[: names.index(name)] if name in names else []
-    return any(_is_alive(shared, project, f"{folder}/{each}") for each in before)
+    machine = name.partition("_")[0]
+    others = [each for each in before if not each.startswith(machine)]
+    return any(_is_alive(shared, project, f"{folder}/{each}") for each in others)
 
 
 def _is_alive(shared: SharedFolder, project: Project, relative: str) -> bool:
