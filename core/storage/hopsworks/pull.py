@@ -129,15 +129,20 @@ class Puller:
             self._listed_all_days_at = began
 
     def problem(self) -> str:
-        """Return what is wrong with the shared files, in one sentence; empty if nothing."""
+        """Return what is wrong with the shared files, in a sentence or two; empty if nothing."""
+        sentences = [self._unknown_events(), report(self._shared.state.passed_by())]
+        return " ".join(filter(None, sentences))
+
+    def _unknown_events(self) -> str:
+        """Return how many events were left out, in one sentence; empty if none."""
         unknown = self._shared.state.count_unknown()
-        if unknown:
-            path = next(iter(self._shared.state.unknown_paths(1)), "")
-            return (
-                f"{unknown} events in the shared log cannot be read by this version of Earmark, "
-                f"or contradict others ({path}); is it up to date?"
-            )
-        return report(self._shared.state.passed_by())
+        if not unknown:
+            return ""
+        path = next(iter(self._shared.state.unknown_paths(1)), "")
+        return (
+            f"{unknown} events in the shared log cannot be read by this version of Earmark, "
+            f"or contradict others ({path}); is it up to date?"
+        )
 
     def read_files(
         self, project: Project, paths: Sequence[str], passed: PassedByFiles | None = None

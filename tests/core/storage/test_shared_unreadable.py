@@ -190,3 +190,13 @@ def test_a_shared_folder_that_is_a_file_is_one_sentence(server, shared):
     server.store.put(EVENTS, b"a file")
     with pytest.raises(StorageError, match=r"has a file there, not a folder\.$"):
         shared("ada").sync.pull()
+
+
+def test_what_an_older_version_knew_of_incomplete_files_is_kept(shared, run_sql):
+    ada = shared("ada")
+    run_sql(ada, "DROP TABLE torn")
+    run_sql(ada, "CREATE TABLE torn (path TEXT PRIMARY KEY, since FLOAT NOT NULL)")
+    run_sql(ada, "INSERT INTO torn VALUES ('events/2026-11-20/half.jsonl', 1e9)")
+    run_sql(ada, "UPDATE schema_versions SET version = 2 WHERE component = 'sync_state'")
+    problem = shared("ada").sync.status().problem
+    assert "events/2026-11-20/half.jsonl (it is incomplete)" in problem
