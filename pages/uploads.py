@@ -8,7 +8,7 @@ from app import auth, services, state
 from app.components.refresh import refresh_when_due
 from app.text import plain
 from app.upload_watch import Look
-from app.views.errors import log_error
+from app.views.errors import log_error, shows_errors
 from app.views.upload_list import other_uploads, upload_list
 from core.people import Person
 
@@ -25,6 +25,7 @@ def main() -> None:
 
 
 @st.fragment
+@shows_errors
 def uploads_of(person: Person) -> None:
     """Draw the uploads; the browser draws them again when it is worth asking Freesound."""
     if auth.viewer().person != person:

@@ -14,7 +14,7 @@ from app.clips import BatchClip
 from app.queue_sending import Report
 from app.text import bullets, plain, plural
 from app.views.clip_analysis import analyse, current_requester
-from app.views.errors import show_error
+from app.views.errors import show_error, shows_errors
 from core.audio.types import AudioLimits
 from core.errors import EarmarkError
 from core.freesound.vocabulary import SITE
@@ -187,6 +187,7 @@ def _form(row: BulkRow, size: int) -> UploadForm:
 
 
 @st.fragment(run_every=POLL_INTERVAL_S)
+@shows_errors
 def _watch() -> None:
     """Draw how far a running queue is; the whole page again when it has ended."""
     person = auth.viewer().person

@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from pydantic import SecretStr
 
@@ -49,8 +49,6 @@ SENDING_TIMEOUT_S = 900
 """After this, a process that began to send does not send any more."""
 LISTING_DELAY_S = 90
 """Freesound lists an upload within moments; after this, one that is not listed did not arrive."""
-MAX_LOOKUPS = 20
-"""Public sounds of a person that are asked for one by one: requests are counted."""
 _DUPLICATE = "already part of freesound"
 _MAX_SLUG_LENGTH = 60
 _COMPLETED_ELSEWHERE = (
@@ -87,19 +85,6 @@ class WithToken(Protocol):
     def __call__(self, call: Callable[[SecretStr], Result]) -> Result:
         """Return the result of `call` with the token."""
         ...
-
-
-class UploadStates(NamedTuple):
-    """A person's uploads as Freesound sees them.
-
-    Attributes:
-        pending: Everything that is not public yet, also from elsewhere.
-        sounds: Sounds published from here that are not pending, by id; None for one that Freesound
-            does not have any more.
-    """
-
-    pending: PendingUploads
-    sounds: dict[int, FreesoundSound | None]
 
 
 class Publisher:
@@ -181,24 +166,6 @@ class Publisher:
     def uploads_of(self, person: Person) -> list[Upload]:
         """Return a person's uploads, newest first."""
         return self._log.uploads_of(person.user_id)
-
-    def states(self, person: Person, with_token: WithToken) -> UploadStates:
-        """Ask Freesound for a person's uploads.
-
-        Raises:
-            FreesoundError: Freesound cannot be asked.
-        """
-        pending = with_token(self._client.pending_uploads)
-        pending_ids = {sound.id for sound in pending.sounds}
-        published = [
-            upload.sound_id
-            for upload in self.uploads_of(person)
-            if upload.state == "published"
-            and upload.sound_id
-            and upload.sound_id not in pending_ids
-        ]
-        sounds = {sound_id: self._lookup.sound(sound_id) for sound_id in published[:MAX_LOOKUPS]}
-        return UploadStates(pending, sounds)
 
     def _earlier(self, person: Person, md5: str, with_token: WithToken) -> Upload | None:
         """Return an earlier upload of the same bytes, if Freesound has the sound, whole or not."""
