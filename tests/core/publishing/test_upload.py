@@ -333,25 +333,6 @@ def test_what_bob_published_is_not_alices(publisher, alice, freesound_server, ap
     assert publisher.resolve_uploads(bob.person, bob) == []
 
 
-def test_the_states_of_ones_uploads(publisher, alice, freesound_server):
-    failed, processed, public, rejected = (
-        publish(publisher, alice, noise_wav(), name=f"sound {name}").sound_id for name in "abcd"
-    )
-    server = freesound_server.state
-    server.process(processed)
-    server.process(public)
-    server.moderate(public)
-    server.process(rejected)
-    server.reject(rejected)
-    server.process(failed, failed=True)
-    pending, sounds = publisher.states(alice.person, alice)
-    states = [(sound.id, sound.processing_state) for sound in pending.pending_processing]
-    assert states == [(failed, "Failed")]
-    assert [sound.id for sound in pending.pending_moderation] == [processed]
-    assert sounds[public].id == public
-    assert sounds[rejected] is None
-
-
 # Uploads that the version before left open
 
 
