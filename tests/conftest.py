@@ -32,6 +32,7 @@ SLOW_FILES = (
     "tests/app/test_sign_in.py",
     "tests/training/test_training_command.py",
     "tests/app/test_browser_load.py",
+    "tests/app/test_container.py",
     "tests/training/test_trainer.py",
     "tests/jobs/test_team_tagging.py",
     "tests/app/test_browser_team.py",

@@ -50,8 +50,14 @@ class Player {
       this.ignoreClick = false
     }
     this.screen.onkeydown = event => this.key(event)
-    this.picture.onload = () => this.activations.setSilence(silenceIn(this.picture))
-    this.picture.onerror = () => this.fail("The spectrogram of this sound is missing.")
+    this.picture.onload = () => {
+      this.picture.style.visibility = ""
+      this.activations.setSilence(silenceIn(this.picture))
+    }
+    this.picture.onerror = () => {
+      this.picture.style.visibility = "hidden"
+      this.fail("The spectrogram of this sound is missing.")
+    }
   }
 
   show(data, onSelect) {
