@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from core.errors import EarmarkError
+
 PREFIX = "earmark-media-"
 """Of the folder's name, among the temporary files of other programs."""
 MAX_AGE_S = 3600
@@ -25,11 +27,21 @@ class TemporaryMedia:
         self._lock = threading.Lock()
 
     def put(self, data: bytes, suffix: str) -> str:
-        """Keep `data`; returns its name."""
+        """Keep `data`; returns its name.
+
+        Raises:
+            EarmarkError: The server has no room for it.
+        """
         name = f"{secrets.token_hex(24)}.{suffix}"
-        with self._lock:
-            self._make_room(len(data))
-            (Path(self._folder.name) / name).write_bytes(data)
+        path = Path(self._folder.name) / name
+        try:
+            with self._lock:
+                self._make_room(len(data))
+                path.write_bytes(data)
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            reason = error.strerror or "its folder is gone"
+            raise EarmarkError(f"The server cannot keep clips at present ({reason}).") from error
         return name
 
     def path(self, name: str) -> Path | None:

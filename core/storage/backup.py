@@ -100,7 +100,8 @@ def back_up(folder: Path, file: Path) -> Backup:
     except Timeout:
         raise BackupError(f"{file} is being written by another program.") from None
     except OSError as error:
-        reason = f"The backup {file} cannot be written ({error.strerror or error})"
+        place = f": {error.filename}" if error.filename else ""
+        reason = f"The backup {file} cannot be finished ({error.strerror or error}{place})"
         raise BackupError(f"{reason}; the next call goes on with it.") from error
     Path(lock.lock_file).unlink(missing_ok=True)
     logger.info("backup file=%s files=%d continued=%s", file, count, continued)
@@ -190,7 +191,10 @@ def _names(folder: Path) -> Iterator[str]:
 
 def _names_below(folder: Path, name: str) -> Iterator[str]:
     """Yield the names of the files in a folder, in the order of their names as texts."""
-    entries = [(entry.name, entry.is_dir()) for entry in os.scandir(folder / name)]
+    try:
+        entries = [(entry.name, entry.is_dir()) for entry in os.scandir(folder / name)]
+    except FileNotFoundError:
+        return  # a publication that has ended meanwhile
     for entry, is_folder in sorted(entries, key=lambda each: f"{each[0]}/" if each[1] else each[0]):
         path = f"{name}/{entry}"
         if entry.startswith(".") or entry.endswith((DATABASE_SUFFIX, *SIDE_FILES)):

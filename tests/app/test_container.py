@@ -73,6 +73,17 @@ def test_the_image_leaves_out_what_only_training_needs_unless_it_is_asked_for():
     assert f"--index-url {index}" in text
 
 
+def test_compose_mounts_the_image_s_volume_and_serves_on_its_port(dockerfile):
+    compose = (ROOT / "compose.yaml").read_text("utf-8")
+    (volume,) = dockerfile.arguments("VOLUME")
+    port = dockerfile.environment["PORT"]
+    assert f"- data:{volume}\n" in compose
+    assert f'PORT: "{port}"' in compose
+    assert f'- "127.0.0.1:{port}:{port}"' in compose
+    assert f"--to earmark:{port}" in compose
+    assert "read_only: true" in compose
+
+
 # What it does
 
 

@@ -1,5 +1,6 @@
 """Serving without make: the port, the address of the health check, temporary files."""
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from app.__main__ import health_url, main, serving_environment
 from app.temporary_folder import MAX_AGE_S, prepare_temporary_folder
+from app.temporary_media import TemporaryMedia
 from core.errors import EarmarkError
 from tests.helpers.app_server import free_port
 from tests.helpers.commands import command_runner
@@ -91,3 +93,16 @@ def test_clips_that_a_killed_server_left_behind_are_removed_after_a_day(temporar
         os.utime(path, (path.stat().st_atime, path.stat().st_mtime - MAX_AGE_S - 1))
     prepare_temporary_folder(temporary)
     assert [path.exists() for path in left] == [False, True, True]
+
+
+def test_a_server_without_room_for_clips_is_one_sentence(temporary, monkeypatch):
+    media = TemporaryMedia()
+    name = media.put(b"a clip", "ogg")
+
+    def full(path, data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(EarmarkError, match=r"cannot keep clips at present \(No space left"):
+        media.put(b"another", "ogg")
+    assert media.path(name) is not None
