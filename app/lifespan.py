@@ -1,6 +1,7 @@
 """Start and end of the server: the log, and the threads that sync and notify."""
 
 import logging
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,6 +12,7 @@ from app import services, upload_limits
 from app.notification_watch import NotificationWatch
 from app.temporary_folder import prepare_temporary_folder
 from core.errors import EarmarkError
+from core.files import remove_abandoned
 from core.logging import configure
 from core.storage.background_sync import BackgroundSync
 
@@ -42,6 +44,7 @@ def _start() -> tuple[BackgroundSync | NotificationWatch, ...]:
         threads = BackgroundSync(workspace), NotificationWatch(workspace, settings)
         for thread in threads:
             thread.start()
+        threading.Thread(target=remove_abandoned, args=(workspace.folder,), daemon=True).start()
         return threads
     except EarmarkError as error:
         logger.warning("server start without workspace reason=%s", error)

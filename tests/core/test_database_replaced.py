@@ -2,7 +2,9 @@
 
 import shutil
 import sqlite3
+import sys
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -198,3 +200,38 @@ def run_sql_in(folder):
             connection.execute(statement)
 
     return execute
+
+
+def test_a_workspace_that_takes_the_place_loses_nothing_to_the_one_that_was_there(
+    workspace, folder, tmp_path
+):
+    """What another program has just saved is in its file of changes, whose name both share."""
+    elsewhere = tmp_path / "elsewhere"
+    folder.rename(elsewhere)
+    other = open_local_workspace(folder)
+    other.events.append([predicted(7)])
+    changes = folder / f"{DATABASE_NAME}-wal"
+    assert changes.stat().st_size > 0
+    assert [event.sound_id for event in workspace.events.all()] == ["freesound:7"]
+    assert changes.exists()
+    other.events.append([predicted(8)])
+    assert event_count(folder) == 2
+    assert workspace.sounds.counts().sounds == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
+def test_a_file_that_is_refused_each_time_leaves_no_connection_open(workspace, folder):
+    copy = folder.with_name("copy")
+    checkpoint(folder)
+    shutil.copytree(folder, copy)
+    with closing(sqlite3.connect(copy / DATABASE_NAME)) as connection, connection:
+        connection.execute("UPDATE schema_versions SET version = 99 WHERE component = 'runs'")
+    remove(folder)
+    copy.rename(folder)
+    open_files = Path("/proc/self/fd")
+    for attempt in range(30):
+        with pytest.raises(DatabaseError):
+            workspace.sounds.counts()
+        if attempt == 5:
+            before = len(list(open_files.iterdir()))
+    assert len(list(open_files.iterdir())) <= before

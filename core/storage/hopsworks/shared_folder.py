@@ -34,7 +34,13 @@ class SharedFolder:
     """
 
     def __init__(
-        self, database: Database, cache: Path, account: Account, folder: str, *, has_events: bool
+        self,
+        database: Database,
+        cache: Path,
+        account: Account,
+        folder: str,
+        *,
+        has_events: Callable[[], bool],
     ) -> None:
         """Bind this machine's workspace to a shared folder. Hopsworks is not asked yet.
 
@@ -43,7 +49,7 @@ class SharedFolder:
             cache: This machine's folder.
             account: The project.
             folder: The folder's path in the project.
-            has_events: The database holds events already.
+            has_events: Tells if the database holds events already.
 
         Raises:
             StorageError: The database belongs to another shared folder, or to none.
@@ -53,7 +59,7 @@ class SharedFolder:
         self.outbox, self.state = Outbox(database), SyncState(database)
         self.outbox_event = threading.Event()
         self._locks: dict[str, threading.Lock] = {}
-        self._check_address(has_events)
+        database.prepare(lambda: self._check_address(has_events()))
 
     def _check_address(self, has_events: bool) -> None:
         """Note the shared folder's address; refuse a workspace that belongs to another."""

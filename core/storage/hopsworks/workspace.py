@@ -39,8 +39,10 @@ def open_shared_workspace(
         DatabaseError: Its database cannot be used.
     """
     stores = open_stores(folder)
-    has_events = next(stores.events.all(), None) is not None
-    shared = SharedFolder(stores.database, folder, account, shared_folder, has_events=has_events)
+    shared = SharedFolder(
+        *(stores.database, folder, account, shared_folder),
+        has_events=lambda: next(stores.events.all(), None) is not None,
+    )
     files = SharedFiles(shared)
     sync = HopsworksSync(shared, stores, files, prototype_file)
     return Workspace(

@@ -2,11 +2,13 @@
 
 import errno
 import logging
+import shutil
 import tempfile
 
 import pytest
 
 from core.storage.errors import StorageError
+from core.storage.local import open_local_workspace
 from tests.helpers.events import predicted
 
 
@@ -71,3 +73,16 @@ def test_what_nobody_foresaw_leaves_a_reason_too(shared, monkeypatch):
     assert ada.sync.status().problem == (
         "An unforeseen error on this machine (Permission denied); the log has it."
     )
+
+
+def test_a_workspace_of_others_in_the_place_of_the_own_one_is_refused(shared, tmp_path):
+    ada = shared("ada")
+    ada.events.append([predicted(1)])
+    ada.folder.rename(tmp_path / "elsewhere")
+    open_local_workspace(ada.folder).events.append([predicted(2)])
+    for work in (ada.sync.push, lambda: ada.events.append([predicted(3)]), ada.sounds.counts):
+        with pytest.raises(StorageError, match="holds the workspace of this machine alone"):
+            work()
+    shutil.rmtree(ada.folder)
+    (tmp_path / "elsewhere").rename(ada.folder)
+    assert ada.sync.push() == 1
