@@ -1,6 +1,5 @@
 """SQLite files that several threads and processes write to, with numbered migrations."""
 
-import ctypes
 import logging
 import sqlite3
 import sys
@@ -77,7 +76,6 @@ class Database:
         self.path = path
         self._file: FileId = None if create else file_id(path)
         self._preparations: list[Callable[[], object]] = []
-        self._connections: dict[int, Any] = {}
         self._is_preparing = self._is_lost = False
         self._lock = threading.RLock()
         if create:
@@ -85,7 +83,6 @@ class Database:
         url = sql.URL.create("sqlite", database=str(path))
         self.engine = sql.create_engine(url, connect_args={"timeout": LOCK_TIMEOUT_S})
         sql.event.listen(self.engine, "connect", self._opened)
-        sql.event.listen(self.engine, "close", self._closed)
         sql.event.listen(self.engine, "begin", _begin)
         self.reads = self.engine.execution_options(read_only=True)
         if not create and self._file is None:
@@ -174,26 +171,10 @@ class Database:
 
     def _opened(self, connection: Any, record: Any) -> None:
         """Set up a new connection, and note which file it has opened."""
-        self._connections[id(connection)] = connection
         _configure_connection(connection)
         record.info["file"] = file_id(self.path)
         if self._file is None:
             self._file = record.info["file"]
-
-    def _closed(self, connection: Any, _record: Any) -> None:
-        """Forget a connection that is closed."""
-        self._connections.pop(id(connection), None)
-
-    def _abandon_connections(self) -> None:
-        """Leave the connections to a file that was replaced as they are, for ever.
-
-        Closing the last one would delete the file of changes beside it by its name, which is the
-        new file's by now. So Python must not close them at its own end, either.
-        """
-        for connection in list(self._connections.values()):
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
-        self._connections.clear()
-        self.engine.dispose(close=False)
 
     def _open_current(self, consequence: str) -> None:
         """Open the file that has taken the place of the one that was open, if one has.
@@ -211,12 +192,12 @@ class Database:
             if current is None:
                 raise self._replaced(consequence)
             logger.warning("database replaced path=%s", self.path)
-            self._abandon_connections()
+            self.engine.dispose()  # SQLite sees itself that theirs is another file
             try:
                 for work in tuple(self._preparations):
                     self._prepare_again(work)
             except EarmarkError:
-                self.engine.dispose()  # these are connected to the file that is there
+                self.engine.dispose()
                 raise
             self._file = current
 

@@ -32,14 +32,14 @@ MAY_IMPORT = {
 
 BASE = {
     *("errors", "settings", "logging", "files", "sqlite", "people", "proportions", "tags"),
-    *("setting_checks", "untrusted", "work"),
+    *("untrusted", "work", "setting_checks"),
 }
 ABOVE = {"audio", "model", "events", "storage", "freesound", "pipeline", "publishing", "curation"}
 ALL_OF_CORE = BASE | ABOVE | {"cli", "doctor", "notifications"}
 CORE_MAY_IMPORT = {
     "errors": set(),
     "settings": {"errors", "setting_checks"},
-    "setting_checks": set(),
+    "setting_checks": {"errors"},
     "logging": {"errors"},
     **dict.fromkeys(BASE - {"errors", "settings", "setting_checks", "logging"}, BASE),
     "cli": ALL_OF_CORE,
@@ -58,7 +58,7 @@ CORE_MAY_IMPORT = {
 """Parts of core that a part of core may import; every part may import itself."""
 
 LIBRARY_OWNERS = {
-    "streamlit": ("app", "pages", "benchmarks.startup", "benchmarks.app_client"),
+    "streamlit": ("app", "pages", "benchmarks.startup"),
     "starlette": ("app",),
     "plotly": ("app", "pages"),
     "modal": ("jobs.modal_",),
@@ -272,8 +272,8 @@ def test_there_are_no_paths_of_one_machine():
     assert_none(module.place for module in modules(*folders) if place.search(module.text))
 
 
-FOR_DEVELOPMENT = {"playwright", "websockets"}
-"""Distributions that only the benchmarks of pages and load need, besides the tests."""
+FOR_DEVELOPMENT = {"playwright"}
+"""Distributions that only `python -m benchmarks memory` needs besides the tests."""
 
 
 def pins(name: str) -> set[str]:
