@@ -256,4 +256,4 @@ def test_a_machine_knows_what_it_had_pulled_and_goes_on(old_server, machine):
     assert described(new.sounds.all()) == described(workspace.sounds.all())
     versions = dict(rows(machine, "schema_versions")["schema_versions"])
     assert versions["outbox"] == 1
-    assert versions["sync_state"] == 2
+    assert versions["sync_state"] == 3
