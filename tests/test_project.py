@@ -58,7 +58,7 @@ CORE_MAY_IMPORT = {
 """Parts of core that a part of core may import; every part may import itself."""
 
 LIBRARY_OWNERS = {
-    "streamlit": ("app", "pages", "benchmarks.startup"),
+    "streamlit": ("app", "pages", "benchmarks.startup", "benchmarks.app_client"),
     "starlette": ("app",),
     "plotly": ("app", "pages"),
     "modal": ("jobs.modal_",),
