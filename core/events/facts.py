@@ -78,7 +78,7 @@ def facts_of(state: SoundState) -> SoundFacts:
         uploader=sound.author,
         run=state.prediction.payload.run if state.prediction else "",
         day=_day(sound.created, arrived),
-        arrived=(arrived - _EPOCH) // _MICROSECOND,
+        arrived=time_number(arrived),
         suggestions=tuple(suggestions.items()),
         disputes=len(state.disputed),
         recording=_recording(state),
@@ -88,6 +88,11 @@ def facts_of(state: SoundState) -> SoundFacts:
 def scaled(probability: float) -> int:
     """Return a probability in 1 / SCALE."""
     return round(probability * SCALE)
+
+
+def time_number(time: datetime) -> int:
+    """Return the microseconds from 1970 to a time."""
+    return (time - _EPOCH) // _MICROSECOND
 
 
 def day_number(day: date) -> int:

@@ -4,9 +4,13 @@ Its uploader or a maintainer asks for it, or Freesound does not have the sound a
 """
 
 import logging
+import random
+from collections.abc import Sequence
 
+from core.events.cursors import Cursor
+from core.events.facts import time_number
 from core.events.fold import SoundState
-from core.events.query import Query
+from core.events.query import LAST_PAGE, Query
 from core.events.types import Withdrawn, new_event
 from core.freesound.client import MAX_PAGE_SIZE, FreesoundClient
 from core.freesound.errors import SoundNotFound
@@ -64,14 +68,20 @@ def withdraw(workspace: Workspace, sound_id: str, reason: str, actor: str) -> bo
 
 
 def withdraw_gone(
-    client: FreesoundClient, workspace: Workspace, actor: str, max_sounds: int = MAX_PAGE_SIZE
+    client: FreesoundClient,
+    workspace: Workspace,
+    actor: str,
+    max_sounds: int = MAX_PAGE_SIZE,
+    rng: random.Random | None = None,
 ) -> list[str]:
     """Withdraw sounds that Freesound has deleted, or does not show the public any more.
 
-    One request finds those that are still listed; only the others are asked for singly. A sound
-    that is there and not listed was deferred by a moderator: it still answers when asked for by its
-    id, and nothing in the answer says so. Where many sounds are there and not listed, it is rather
-    the list that is not complete, and they stay.
+    It looks at the newest sounds, and at as many older ones, from a random time on: each has its
+    turn some time. A request finds those that are still listed; only others are asked for singly.
+
+    A sound that is there and not listed was deferred by a moderator: it still answers when asked
+    for by its id, and nothing in the answer says so. Where many sounds are there and not listed, it
+    is rather the list that is not complete, and they stay.
 
     Sounds published from here may wait for moderation, unlisted, and are left out.
 
@@ -79,7 +89,8 @@ def withdraw_gone(
         client: Asks the API.
         workspace: Where the sounds are.
         actor: Who asks for it.
-        max_sounds: Look at so many of the newest sounds in view.
+        max_sounds: Look at so many of the newest sounds in view, and of the older ones.
+        rng: Chooses the older ones.
 
     Returns:
         The ids of the withdrawn sounds.
@@ -87,12 +98,12 @@ def withdraw_gone(
     Raises:
         FreesoundError: Freesound cannot be asked.
     """
-    newest = workspace.sounds.page(Query(), size=max_sounds).sounds
-    candidates = [state for state in newest if _came_from_listing(state, workspace)]
+    sample = _sample(workspace, max_sounds, rng or random.Random())
+    candidates = [state for state in sample if _came_from_listing(state, workspace)]
     numbers = {
         int(state.sound_id.removeprefix("freesound:")): state.sound_id for state in candidates
     }
-    unlisted = numbers.keys() - client.listed(list(numbers)).keys()
+    unlisted = numbers.keys() - _listed(client, list(numbers))
     gone = {number for number in unlisted if _is_gone(client, number)}
     deferred = unlisted - gone
     if len(deferred) > max(MAX_DEFERRED, MAX_DEFERRED_SHARE * len(numbers)):
@@ -103,11 +114,34 @@ def withdraw_gone(
     return [numbers[number] for number in numbers if number in gone | deferred]
 
 
+def _sample(workspace: Workspace, size: int, rng: random.Random) -> list[SoundState]:
+    """Return the newest sounds in view, and as many that came before a random time."""
+    newest = workspace.sounds.page(Query(), size=size)
+    if newest.next is None:
+        return list(newest.sounds)
+    (oldest,) = workspace.sounds.page(Query(), size=1, cursor=LAST_PAGE).sounds
+    first = newest.sounds[-1].arrived
+    moment = oldest.arrived + rng.random() * (first - oldest.arrived)
+    cursor = Cursor("after", time_number(moment) + 1).text("newest")
+    older = workspace.sounds.page(Query(), size=size, cursor=cursor).sounds
+    shown = {state.sound_id for state in newest.sounds}
+    return [*newest.sounds, *(state for state in older if state.sound_id not in shown)]
+
+
 def _came_from_listing(state: SoundState, workspace: Workspace) -> bool:
     if not state.sound_id.startswith("freesound:"):
         return False
     history = workspace.events.of_sound(state.sound_id)
     return all(event.kind != "published" for event in history)
+
+
+def _listed(client: FreesoundClient, numbers: Sequence[int]) -> set[int]:
+    parts = range(0, len(numbers), MAX_PAGE_SIZE)
+    return {
+        number
+        for first in parts
+        for number in client.listed(numbers[first : first + MAX_PAGE_SIZE])
+    }
 
 
 def _is_gone(client: FreesoundClient, number: int) -> bool:

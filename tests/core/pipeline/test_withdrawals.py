@@ -1,5 +1,7 @@
 """Withdrawn sounds leave every view, and their media go; what others show stays."""
 
+import random
+
 import numpy as np
 import pytest
 from pydantic import SecretStr
@@ -114,6 +116,19 @@ def test_a_sound_that_a_moderator_set_back_leaves_every_view(
     shown = workspace.sounds.page(Query(), size=10).sounds
     assert [state.sound_id for state in shown] == [f"freesound:{stays}"]
     assert workspace.events.of_sound(f"freesound:{deferred}")[-1].payload.reason == DEFERRED
+
+
+def test_older_sounds_are_looked_at_some_time_too(workspace, client, freesound_server):
+    numbers = [freesound_server.state.add_sound("alice").id for _ in range(6)]
+    for number in numbers:
+        add(workspace, f"freesound:{number}", str(number).encode())
+    for number in numbers[:2]:  # the oldest
+        freesound_server.state.moderate(number, "DE")
+    rng, withdrawn = random.Random(0), set()
+    for _ in range(50):
+        withdrawn |= set(withdraw_gone(client, workspace, "earmark", max_sounds=2, rng=rng))
+    assert withdrawn == {f"freesound:{number}" for number in numbers[:2]}
+    assert workspace.sounds.counts().sounds == 4
 
 
 def test_a_list_without_most_of_its_sounds_takes_none_of_them_out(
