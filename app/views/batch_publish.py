@@ -21,7 +21,7 @@ from core.freesound.vocabulary import SITE
 from core.people import Person
 from core.publishing import bulk
 from core.publishing.bulk import BulkRow
-from core.publishing.form import UploadForm, machine_note, with_note
+from core.publishing.form import machine_note, with_note
 from core.publishing.publish_queue import PublishQueue, QueueRow, RowState, SoundToPublish
 from core.publishing.upload import WithToken
 from core.publishing.upload_log import Upload
@@ -168,22 +168,8 @@ def _publish(
     )
     if analysis.model != row.model:
         analysis = replace(analysis, suggestions=())
-    form = _form(row.row, len(data))
+    form = row.row.to_form(len(data))
     return services.publisher().publish(person, with_token, form, data, analysis, report)
-
-
-def _form(row: BulkRow, size: int) -> UploadForm:
-    return UploadForm(
-        file_name=row.audio_filename,
-        size=size,
-        tags=row.tags,
-        description=row.description,
-        license=row.license,
-        bst_category=row.bst_category,
-        name=row.name.strip() or row.audio_filename,
-        pack=row.pack_name,
-        geotag=row.geotag,
-    )
 
 
 @st.fragment(run_every=POLL_INTERVAL_S)

@@ -10,7 +10,6 @@ from app.text import ago, bullets, plain
 from app.upload_watch import Look
 from app.views.upload_status import (
     MANAGE_PAGE,
-    NEEDS_PERSON,
     OF_UPLOAD,
     STATE_MARKS,
     WAITING,
@@ -20,6 +19,7 @@ from app.views.upload_status import (
 )
 from core.freesound.vocabulary import SITE
 from core.pipeline.withdrawals import withdraw
+from core.publishing.lookup import OWN_SOUNDS, edit_page
 from core.publishing.upload_log import Upload
 
 logger = logging.getLogger(__name__)
@@ -76,8 +76,11 @@ def _card(upload: Upload, look: Look) -> None:
     with st.container(horizontal=True):
         if upload.sound_id and stage.is_linked:
             _link(f"Sound {upload.sound_id} on Freesound", upload.url)
-        if stage.needs_person or upload.state in NEEDS_PERSON:
+        if stage.needs_person:
             _link("Your sounds on Freesound", MANAGE_PAGE)
+        if upload.state == "incomplete" and upload.sound_id:
+            _link("Your sounds on Freesound", OWN_SOUNDS)
+            _link("Complete it on Freesound", edit_page(upload.username, upload.sound_id))
         if is_published:
             _withdrawal(upload)
 

@@ -9,7 +9,7 @@ from app.text import ago, plain
 from core.freesound.types import PendingUploads
 from core.freesound.vocabulary import SITE
 from core.publishing.standings import GONE_STAGES, Stage, Standing
-from core.publishing.upload_log import Upload
+from core.publishing.upload_log import State, Upload
 
 OLD_S = 3600
 """An answer that is older is said to be."""
@@ -24,14 +24,12 @@ PROCESSING = {
     "Processed": "processed",
     "Failed": "Freesound could not process it: the file may be damaged",
 }
-STATE_MARKS: Mapping[str, str] = {
+STATE_MARKS: Mapping[State, str] = {
     "incomplete": ":orange[:material/warning:]",
     "refused": PROBLEM,
     "not there": PROBLEM,
 }
 """Of uploads that did not become a sound, or not a whole one; others are on their way."""
-NEEDS_PERSON: frozenset[str] = frozenset({"incomplete"})
-"""States in which the uploader has to do something on Freesound."""
 _REMOVE = "Remove it on Freesound before you publish the same file again."
 
 

@@ -305,7 +305,7 @@ def _publish_row(
 
 def row_state(upload: Upload) -> RowState:
     """Return how far a sound is that Freesound was sent."""
-    match str(upload.state):
+    match upload.state:
         case "published":
             return "published"
         case "incomplete":

@@ -4,7 +4,6 @@ Freesound lists a person's sounds while they are processed and while they wait f
 became of a sound that is in no list follows from the sound itself and from what was known before.
 """
 
-import html
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,10 +18,10 @@ from core.freesound.client import FreesoundClient
 from core.freesound.errors import SoundNotFound
 from core.freesound.types import FreesoundSound, PendingSound, PendingUploads
 from core.freesound.vocabulary import license_name
+from core.publishing.comparison import is_same_text
 from core.publishing.upload_log import Upload
 from core.sqlite import open_database
 from core.storage.workspace import Workspace
-from core.untrusted import without_bidirectional_controls
 
 Stage = Literal[
     "processing",
@@ -185,18 +184,13 @@ def edits(published: Sound, sound: FreesoundSound) -> tuple[str, ...]:
         published: The sound as it was published.
         sound: The sound as it is now.
     """
-    pairs = {
-        "name": (_words(published.title), _words(sound.name)),
-        "tags": (set(published.tags), set(sound.tags)),
-        "description": (_words(published.description), _words(sound.description)),
-        "license": (license_name(published.license), license_name(sound.license)),
+    same = {
+        "name": is_same_text(published.title, sound.name),
+        "tags": set(published.tags) == set(sound.tags),
+        "description": is_same_text(published.description, sound.description),
+        "license": license_name(published.license) == license_name(sound.license),
     }
-    return tuple(name for name, (before, now) in pairs.items() if before != now)
-
-
-def _words(text: str) -> list[str]:
-    """Return a text's words as they are shown: Freesound trims texts and escapes characters."""
-    return without_bidirectional_controls(html.unescape(text)).split()
+    return tuple(name for name, is_same in same.items() if not is_same)
 
 
 def _published(uploads: Iterable[Upload]) -> Sequence[Upload]:

@@ -3,21 +3,16 @@
 from dataclasses import replace
 
 import pytest
-from pydantic import SecretStr
 
-from core.freesound.client import FreesoundClient
-from core.freesound.rate_limit import Budget
 from core.people import Person
 from core.publishing.bulk import BulkRow
-from core.publishing.form import UploadForm
 from core.publishing.publish_queue import (
     MAX_AGE_S,
     PublishQueues,
     SoundToPublish,
     run_queue,
 )
-from core.publishing.upload import Publisher
-from tests.helpers.publishing import ANALYSIS, PLENTY, Uploader, noise_wav
+from tests.helpers.publishing import ANALYSIS, noise_wav
 
 ROW = BulkRow(
     audio_filename="rain on roof.wav",
@@ -35,22 +30,15 @@ class Killed(BaseException):
 class Batch:
     """A person who publishes many sounds."""
 
-    def __init__(self, server, workspace, folder):
-        unlimited = (10**9, 10**9)
-        app = server.state.add_client("earmark", get_limits=unlimited, post_limits=unlimited)
-        budget = Budget(folder / "budget.sqlite", PLENTY, server.now)
-        client = FreesoundClient(
-            SecretStr(app.client_secret), budget, f"{server.url}/apiv2", sleep=server.advance
-        )
-        self.server, self.alice = server, Uploader(server, app)
-        self.publisher = Publisher(folder, client, workspace)
+    def __init__(self, server, folder, alice, publisher):
+        self.server, self.alice, self.publisher = server, alice, publisher
         self.folder = folder / "queues"
         self.files = [noise_wav() for _ in range(4)]
 
     @property
     def queues(self) -> PublishQueues:
         """Opened anew, as after a restart."""
-        return PublishQueues(self.folder)
+        return PublishQueues(self.folder, self.server.now)
 
     @property
     def queue(self):
@@ -63,16 +51,7 @@ class Batch:
         return self.queues.begin(self.alice.person, sounds)
 
     def publish(self, row, data):
-        fields = row.row
-        form = UploadForm(
-            fields.audio_filename,
-            len(data),
-            fields.tags,
-            fields.description,
-            fields.license,
-            fields.bst_category,
-            fields.name,
-        )
+        form = row.row.to_form(len(data))
         return self.publisher.publish(self.alice.person, self.alice, form, data, ANALYSIS)
 
     def run(self, should_stop=lambda: False, publish=None):
@@ -93,8 +72,8 @@ class Batch:
 
 
 @pytest.fixture
-def batch(freesound_server, workspace, tmp_path):
-    return Batch(freesound_server, workspace, tmp_path / "publications")
+def batch(freesound_server, tmp_path, alice, publisher):
+    return Batch(freesound_server, tmp_path, alice, publisher)
 
 
 def test_every_sound_is_published_in_order_and_its_copy_deleted(batch):

@@ -1,28 +1,17 @@
 """Where published sounds stand at Freesound, through a life of each kind."""
 
 import pytest
-from pydantic import SecretStr
 
-from core.freesound.client import FreesoundClient
-from core.freesound.rate_limit import Budget
 from core.publishing.standings import MAX_LOOKUPS, MAX_PROCESSING_S, MIN_GONE_AGE_S, Standings
-from core.publishing.upload import Publisher
-from tests.helpers.publishing import ANALYSIS, PLENTY, Uploader, noise_wav, upload_form
+from tests.helpers.publishing import ANALYSIS, noise_wav, upload_form
 
 
 class Life:
     """Somebody's sounds, and what Freesound says of them."""
 
-    def __init__(self, server, workspace, folder):
-        unlimited = (10**9, 10**9)
-        app = server.state.add_client("earmark", get_limits=unlimited, post_limits=unlimited)
-        budget = Budget(folder / "budget.sqlite", PLENTY, server.now)
-        self.client = FreesoundClient(
-            SecretStr(app.client_secret), budget, f"{server.url}/apiv2", sleep=server.advance
-        )
-        self.server, self.state, self.alice = server, server.state, Uploader(server, app)
-        self.publisher = Publisher(folder, self.client, workspace, server.now)
-        self.workspace, self.folder = workspace, folder
+    def __init__(self, server, workspace, client, alice, publisher):
+        self.client, self.alice, self.publisher = client, alice, publisher
+        self.server, self.state, self.workspace = server, server.state, workspace
 
     def publish(self, **changes) -> int:
         data, alice = noise_wav(), self.alice
@@ -48,8 +37,10 @@ class Life:
 
 
 @pytest.fixture
-def life(freesound_server, workspace, tmp_path):
-    return Life(freesound_server, workspace, tmp_path / "publications")
+def life(freesound_server, workspace, tmp_path, client, alice, publisher):
+    life = Life(freesound_server, workspace, client, alice, publisher)
+    life.folder = tmp_path / "publications"
+    return life
 
 
 def test_from_processing_over_moderation_to_public_and_back_and_deleted(life):
