@@ -17,6 +17,7 @@ from core.freesound.client import FreesoundClient
 from core.freesound.types import PendingUploads
 from core.people import Person
 from core.pipeline.withdrawals import GONE, withdraw
+from core.publishing.errors import UploadLogError
 from core.publishing.standings import GONE_STAGES, Stage, Standing, Standings
 from core.publishing.upload import Publisher, WithToken
 from core.publishing.upload_log import Upload
@@ -144,7 +145,7 @@ class UploadWatch:
         try:
             if not is_asked_for and before.answered and not self._has_many_reads_left():
                 return replace(before, due=now + LATER_S, problem=_FEW_LEFT)
-            self._publisher.resolve_uploads(person, with_token)
+            problem = self._resolve(person, with_token)
             pending = with_token(self._client.pending_uploads)
             uploads = tuple(self._publisher.uploads_of(person))
             standings = self._standings.look_up(uploads, pending)
@@ -155,10 +156,21 @@ class UploadWatch:
             wait_s = _interval_s(LATER_S, LATER_MAX_S, before.unchanged)
             look = replace(before, uploads=uploads, problem=str(error), due=now + wait_s)
             return replace(look, unchanged=before.unchanged + 1)
-        look = Look(uploads, standings, pending, answered=now)
+        look = Look(uploads, standings, pending, answered=now, problem=problem)
         is_same = before.answered > 0 and _stages(before) == _stages(look)
         look = replace(look, unchanged=before.unchanged + 1 if is_same else 0)
         return replace(look, due=now + interval_s(look))
+
+    def _resolve(self, person: Person, with_token: WithToken) -> str:
+        """Find out what became of open uploads; returns a sentence where a record is damaged.
+
+        Such a record must not keep the other uploads from being looked up.
+        """
+        try:
+            self._publisher.resolve_uploads(person, with_token)
+        except UploadLogError as error:
+            return str(error)
+        return ""
 
     def _has_many_reads_left(self) -> bool:
         left = self._client.reads_left()

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import sqlalchemy as sql
 
 from core.events.types import Sound
-from core.freesound.client import FreesoundClient
+from core.freesound.client import MAX_PAGE_SIZE, FreesoundClient
 from core.freesound.errors import SoundNotFound
 from core.freesound.types import FreesoundSound, PendingSound, PendingUploads
 from core.freesound.vocabulary import license_name
@@ -109,8 +109,8 @@ class Standings:
     def look_up(self, uploads: Iterable[Upload], pending: PendingUploads) -> dict[int, Standing]:
         """Ask Freesound for published uploads that are not pending, and remember what it says.
 
-        One request finds those that are public; of the others some are asked for singly, those
-        first that were asked for longest ago. What is gone is not asked for again.
+        One request finds those that are public, of the sounds that were asked for longest ago; of
+        the others some are asked for singly. What is gone is not asked for again.
 
         Args:
             uploads: A person's uploads, newest first.
@@ -127,9 +127,10 @@ class Standings:
         gone = {number for number, each in known.items() if each.stage in GONE_STAGES}
         listed = {sound.id: sound for sound in pending.sounds}
         unlisted = [number for number in published if number not in {*listed, *gone}]
+        unlisted.sort(key=lambda number: known[number].checked if number in known else 0.0)
+        unlisted = unlisted[:MAX_PAGE_SIZE]
         asked: dict[int, FreesoundSound | None] = {**self._client.listed(unlisted)}
         rest = [number for number in unlisted if number not in asked]
-        rest.sort(key=lambda number: known[number].checked if number in known else 0.0)
         asked |= {number: self._sound(number) for number in rest[:MAX_LOOKUPS]}
         new = {
             number: self._standing(published[number], known.get(number), pending, asked.get(number))

@@ -285,6 +285,11 @@ def press(page, key):
     return page
 
 
+def out_of_requests(server):
+    body = '{"detail": "Request was throttled because of exceeding a request limit rate (500/day)"}'
+    server.fail("pending_uploads", None, status=429, body=body, content_type="application/json")
+
+
 def published(page, person):
     """The page when the queue's thread has ended."""
     services.queue_sending().wait(person, TIMEOUT_S)
@@ -341,7 +346,7 @@ def test_a_queue_that_stopped_is_there_after_a_reload_and_goes_on(
 ):
     alice = sign_in("alice")
     page = described(drop(connected, files))
-    freesound_server.fail("pending_uploads", None, status=503)
+    out_of_requests(freesound_server)
     page = published(press(page, "publish-batch"), alice)
     assert "Stopped" in shown(page)
     assert "queue-continue" in button_keys(page)
@@ -374,7 +379,7 @@ def test_the_next_person_at_the_browser_neither_sees_nor_runs_the_queue(
 ):
     alice = sign_in("alice")
     page = described(drop(connected, files))
-    freesound_server.fail("pending_uploads", None, status=503)
+    out_of_requests(freesound_server)
     published(press(page, "publish-batch"), alice)
     sign_in("bob")
     page = open_page(new_app(), "batch.py")

@@ -1,5 +1,6 @@
 """When Freesound is asked what became of uploads: seldom, and never more than it must be."""
 
+import sqlite3
 import threading
 
 import pytest
@@ -152,3 +153,17 @@ def test_a_freesound_that_is_away_is_asked_less_and_less_and_what_was_known_stay
     assert look.standings[number].stage == "processing"
     assert look.due - page.server.now() >= LATER_S / 2
     assert page.requests_in(DAY_S) < 200
+
+
+def test_a_damaged_record_of_one_upload_does_not_hide_what_became_of_the_others(
+    open_page, tmp_path
+):
+    page = open_page()
+    page.server.state.process(page.publish(), duration=1.0)
+    page.server.fail("sounds/upload", status=500)
+    page.publish()
+    with sqlite3.connect(tmp_path / "publications" / "publications.sqlite") as log:
+        log.execute("UPDATE publications SET body = '{' WHERE state = 'uncertain'")
+    look = page.look()
+    assert "damaged" in look.problem
+    assert [standing.stage for standing in look.standings.values()] == ["in moderation"]
