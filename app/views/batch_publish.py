@@ -190,7 +190,7 @@ def _watch() -> None:
         st.caption("Stopping after this sound ...")
     else:
         st.button("Stop", key="queue-stop", icon=":material/stop:", on_click=_stop)
-    _row_list(queue)
+    _row_list(queue, is_running=True)
 
 
 def _outcome() -> None:
@@ -205,12 +205,13 @@ def _outcome() -> None:
     if left and queue.state == "stopped":
         st.warning(f"Stopped. {text} {plain(queue.reason)}", icon=":material/pause_circle:")
     elif left and queue.state == "running":
-        st.warning(f"Interrupted. {text}", icon=":material/pause_circle:")
+        text = f"Interrupted. {text} Nothing is sent twice when it goes on."
+        st.warning(text, icon=":material/pause_circle:")
     elif left or failed or published < len(queue.rows):
         st.warning(text, icon=":material/warning:")
     else:
         st.success(text, icon=":material/check_circle:")
-    _row_list(queue)
+    _row_list(queue, is_running=False)
     with st.container(horizontal=True):
         if left:
             st.button("Continue", key="queue-continue", type="primary", on_click=_continue)
@@ -221,15 +222,17 @@ def _outcome() -> None:
         st.button(label, key="queue-close", on_click=_close)
 
 
-def _row_list(queue: PublishQueue) -> None:
+def _row_list(queue: PublishQueue, *, is_running: bool) -> None:
     """Draw the outcome of each sound, in order."""
     with st.container(height=HEIGHT if len(queue.rows) > SOME else "content", border=False):
-        st.markdown(bullets([_row_text(row) for row in queue.rows]))
+        st.markdown(bullets([_row_text(row, is_running=is_running) for row in queue.rows]))
 
 
-def _row_text(row: QueueRow) -> str:
+def _row_text(row: QueueRow, *, is_running: bool) -> str:
     name = plain(row.row.name.strip() or row.row.audio_filename)
     message = plain(row.message) or row.state
+    if row.state == "sending" and not is_running:
+        message = "interrupted while it was sent"
     link = f" [Sound {row.sound_id}]({SITE}/s/{row.sound_id}/)" if row.sound_id else ""
     return f"{MARKS[row.state]} **{name}**: {message}{link}"
 
