@@ -58,7 +58,13 @@ def _folder_in(workspace: Path) -> Path:
 
 def _remove_old_clips(folder: Path) -> None:
     """Remove clips that nobody has touched for a day; the folders may be another server's."""
-    for path in folder.glob(f"{PREFIX}*/*"):
-        with suppress(OSError):
-            if path.lstat().st_mtime < time.time() - MAX_AGE_S:
-                path.unlink()
+    for clips in folder.glob(f"{PREFIX}*"):
+        with suppress(OSError):  # another server may be removing its folder just now
+            for path in list(clips.iterdir()):
+                _remove_if_old(path)
+
+
+def _remove_if_old(path: Path) -> None:
+    with suppress(OSError):
+        if path.lstat().st_mtime < time.time() - MAX_AGE_S:
+            path.unlink()
