@@ -88,7 +88,7 @@ def test_a_batch_is_played_and_published_through_a_reload(page, server, examples
     assert scroller.evaluate("node => node.scrollWidth <= node.clientWidth")
     scroller.click(position={"x": 40, "y": 62})  # the first row's button
     expect(page.locator(".player .title")).to_have_text("dog-barking.ogg")
-    page.wait_for_function("window.earmarkPlaying?.audio.currentTime > 0")
+    page.wait_for_function("() => window.earmarkPlaying?.audio.currentTime > 0")
 
     freesound_server.fail("sounds/upload", delay=5)
     publish.click()
