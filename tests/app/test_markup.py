@@ -95,6 +95,12 @@ def sign_in(page, server):
         timeout=10,
     )
     assert done.status_code == 303
+    page.context.add_cookies(
+        [
+            {"name": cookie.name, "value": cookie.value or "", "url": server.url}
+            for cookie in done.cookies
+        ]
+    )  # a browser gets a new id when somebody signs in
 
 
 def reads(page, *texts):
