@@ -272,8 +272,8 @@ def test_there_are_no_paths_of_one_machine():
     assert_none(module.place for module in modules(*folders) if place.search(module.text))
 
 
-FOR_DEVELOPMENT = {"playwright"}
-"""Distributions that only `python -m benchmarks memory` needs besides the tests."""
+FOR_DEVELOPMENT = {"playwright", "websockets"}
+"""Distributions that only benchmarks need besides the tests."""
 
 
 def pins(name: str) -> set[str]:
