@@ -85,8 +85,9 @@ def publish_section(
     sounds, left_out = _publishable(clips, rows)
     text = f"{plural(left_out, 'sound')} with problems, or there twice, left out. "
     text = text if left_out else ""
+    what = f" {plural(len(sounds), 'sound')}" if sounds else ""
     pressed = st.button(
-        f"Publish {plural(len(sounds), 'sound')} as {plain(person.name)}",
+        f"Publish{what} as {plain(person.name)}",
         key="publish-batch",
         type="primary" if sounds else "secondary",
         icon=":material/publish:",

@@ -53,7 +53,7 @@ def begun_draft() -> Draft | None:
 
 def choose_clip(draft: Draft | None) -> ClipFile | None:
     """Draw the inputs; returns the clip of the last one that was used, else the draft's."""
-    left_column, right_column = st.columns(2, gap="large")
+    left_column, right_column = st.columns(2, gap="medium")
     with left_column:
         file = _file_uploader()
     with right_column:
