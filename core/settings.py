@@ -39,6 +39,7 @@ OWN_DATA = ROOT / ".earmark"
 """Where the program keeps data unless a setting names another place."""
 REQUESTS_NAME = "freesound-requests.sqlite"
 PREFIX = "EARMARK_"
+MAX_REASON_LENGTH = 200
 OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     "freesound_api_key": ("FREESOUND_API_KEY",),
     "freesound_requests_file": ("EARMARK_FREESOUND_LEDGER",),
@@ -557,6 +558,8 @@ def read_settings() -> Settings:
         field = first["loc"][0] if first["loc"] else "hopsworks_host"
         name = PREFIX + str(field).upper().removeprefix(PREFIX)
         reason = first["msg"].removeprefix("Value error, ")
+        if len(reason) > MAX_REASON_LENGTH:  # it quotes the value
+            reason = f"{reason[:MAX_REASON_LENGTH]}…"
         raise SettingsError(f"The setting {name} cannot be used: {reason}.") from error
 
 
