@@ -152,7 +152,7 @@ def test_the_next_sounds_are_shown_and_played_without_the_server(desk, own_works
     for sound in waiting[1:5]:
         desk.press("Enter")
         desk.expect_title(sound.sound.title)
-        desk.page.wait_for_function("window.earmarkPlaying?.audio.currentTime > 0.05")
+        desk.page.wait_for_function("() => window.earmarkPlaying?.audio.currentTime > 0.05")
         picture = desk.find(".picture")
         assert picture.evaluate("picture => picture.complete && picture.naturalWidth > 0")
         expect(picture).to_have_attribute("alt", f"Spectrogram of {sound.sound.title}")
@@ -234,7 +234,7 @@ def test_a_rejected_tag_is_not_offered_again(chromium, desk, server, own_workspa
 def test_new_sounds_neither_stop_the_player_nor_move_the_queue(desk, own_workspace):
     first = queue(own_workspace)[0]
     desk.press("l", " ")
-    desk.page.wait_for_function("window.earmarkPlaying?.audio.currentTime > 0.05")
+    desk.page.wait_for_function("() => window.earmarkPlaying?.audio.currentTime > 0.05")
     upcoming = desk.next_titles()
     payload = first.prediction.payload
     event = new_event(payload, "freesound:777", "job")

@@ -188,7 +188,7 @@ def test_a_visitor_looks_and_listens_but_changes_nothing(opened, own_workspace):
     desk.expect_title(first.sound.title)
     desk.find(".actions .next").click()
     desk.expect_title(second.sound.title)
-    desk.page.wait_for_function("window.earmarkPlaying?.audio.played.length > 0")
+    desk.page.wait_for_function("() => window.earmarkPlaying?.audio.played.length > 0")
     assert len(log_of(own_workspace, first)) == 1
 
 

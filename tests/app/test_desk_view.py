@@ -40,13 +40,13 @@ def test_the_view_zooms_and_pans_and_a_press_on_a_level_plays_that_part(desk):
     expect(desk.find(".range")).to_have_text("Whole sound")
     desk.find(".plot").first.click(position={"x": 300, "y": 8})
     # The part may be over before the page is looked at: what was played stays in `played`.
-    desk.page.wait_for_function("window.earmarkPlaying?.audio.played.length > 0")
+    desk.page.wait_for_function("() => window.earmarkPlaying?.audio.played.length > 0")
 
 
 def test_speed_and_loop_are_set_by_key_and_stay_for_the_next_sound(desk, own_workspace):
     desk.press("<", "<", "l", "j")
     expect(desk.find(".speed")).to_have_text("0.5×")
-    desk.page.wait_for_function("window.earmarkPlaying?.audio.playbackRate === 0.5")
+    desk.page.wait_for_function("() => window.earmarkPlaying?.audio.playbackRate === 0.5")
     expect(desk.find(".loop")).to_have_attribute("aria-pressed", "true")
 
 
@@ -81,7 +81,7 @@ def test_search_lets_one_hear_sounds_that_carry_a_tag(desk, own_workspace):
     example = desk.page.get_by_role("button", name=re.compile(f"1 {re.escape(sound.sound.title)}"))
     expect(example).to_be_visible()
     desk.press("Alt+1")
-    desk.page.wait_for_function("window.earmarkPlaying?.audio.currentTime > 0.05")
+    desk.page.wait_for_function("() => window.earmarkPlaying?.audio.currentTime > 0.05")
     desk.press("Enter")
     expect(desk.find(".search-dialog")).to_be_hidden()
     expect(desk.find(".current .chip .name", has_text="dog").first).to_be_visible()
