@@ -19,6 +19,8 @@ from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
 TIMEOUT_S = 60
+SIGN_IN_TIMEOUT_S = 150
+"""So many at once wait for the next minute's requests to Freesound."""
 EARLY_END = ForwardMsg.ScriptFinishedStatus.FINISHED_EARLY_FOR_RERUN
 FRESH = {"Accept": "text/html", "Sec-Fetch-Dest": "document"}
 """Headers by which a browser asks for a page."""
@@ -35,16 +37,17 @@ class Person:
         self.get("/")
         self.get("/_stcore/health")  # sets the token that uploads need
 
-    def get(self, path: str) -> requests.Response:
+    def get(self, path: str, timeout_s: float = TIMEOUT_S) -> requests.Response:
         """Ask for a page."""
         return self.http.get(
-            f"{self.url}{path}", headers=FRESH, allow_redirects=False, timeout=TIMEOUT_S
+            f"{self.url}{path}", headers=FRESH, allow_redirects=False, timeout=timeout_s
         )
 
     def sign_in(self, name: str) -> None:
         """Sign in; the stand-in for Freesound takes a name for a code."""
         state = parse_qs(urlsplit(self.get("/auth/freesound/login?to=/").headers["location"]).query)
-        answer = self.get(f"/auth/freesound/callback?code={name}&state={state['state'][0]}")
+        callback = f"/auth/freesound/callback?code={name}&state={state['state'][0]}"
+        answer = self.get(callback, SIGN_IN_TIMEOUT_S)
         if answer.status_code != 303:
             raise RuntimeError(f"{name} could not sign in: {answer.status_code}")
 

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from app.services import can_publish
 from app.views.batch_export import export_section
 from app.views.batch_input import (
     MAX_FILES,
@@ -16,9 +17,10 @@ from app.views.batch_table import batch_player, default_fields, edit_table
 
 def main() -> None:
     st.title("Batch", anchor=False)
+    publish = "Publish them from here one by one, or download" if can_publish() else "Download"
     st.caption(
-        "Upload up to 200 sounds and correct their tags in the table. Publish them from here one "
-        "by one, or download one file that describes them all for Freesound's website."
+        f"Upload up to {MAX_FILES} sounds and correct their tags in the table. {publish} one file "
+        "that describes them all for Freesound's website."
     )
     queue_section()
     files = upload_files()
