@@ -77,10 +77,11 @@ def test_a_batch_is_played_and_published_through_a_reload(page, server, examples
     page.locator("input[type=file]").set_input_files([examples / name for name in names])
     table = page.get_by_test_id("stDataFrame")
     table.wait_for()
-    page.get_by_label("Description").first.fill("Recorded from the street.")
-    page.get_by_label("Description").first.press("Tab")
+    page.get_by_role("button", name="Publish as alice").wait_for()  # the page is whole
     page.get_by_role("combobox", name="License").first.click()
     page.get_by_role("option", name="Public domain (CC0)").click()
+    page.get_by_label("Description").first.fill("Recorded from the street.")
+    page.get_by_label("Description").first.press("Tab")
     publish = page.get_by_role("button", name="Publish 2 sounds as alice")
     expect(publish).to_be_enabled()
 

@@ -102,7 +102,8 @@ def test_so_it_is_in_the_secrets_file(name, monkeypatch, tmp_path):
 def test_the_doctor_says_it_too(name, monkeypatch, tmp_path):
     variables = CONNECTED if name.startswith("hopsworks") else {}
     (tmp_path / "file").write_text("no certificate")
-    for value in (*VALUES[-12:], str(tmp_path), str(tmp_path / "file")):
+    values = [value for value in VALUES[-12:] if value != "/"]  # a whole disk would be counted
+    for value in (*values, str(tmp_path), str(tmp_path / "file")):
         environment = {"EARMARK_WORKSPACE": str(tmp_path / "w"), **variables}
         for variable, text in (environment | {f"EARMARK_{name.upper()}": value}).items():
             monkeypatch.setenv(variable, text)
