@@ -80,6 +80,7 @@ def test_a_batch_is_played_and_published_through_a_reload(page, server, examples
     page.get_by_role("button", name="Publish as alice").wait_for()  # the page is whole
     page.get_by_role("combobox", name="License").first.click()
     page.get_by_role("option", name="Public domain (CC0)").click()
+    expect(page.get_by_text("Please choose one of Freesound's licenses")).to_have_count(0)
     page.get_by_label("Description").first.fill("Recorded from the street.")
     page.get_by_label("Description").first.press("Tab")
     publish = page.get_by_role("button", name="Publish 2 sounds as alice")
