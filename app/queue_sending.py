@@ -8,11 +8,9 @@ from dataclasses import dataclass, field
 from core.errors import EarmarkError
 from core.people import Person
 from core.publishing.publish_queue import PublishOne, PublishQueue, PublishQueues, run_queue
+from core.publishing.upload import Progress
 
 logger = logging.getLogger(__name__)
-
-Report = Callable[[str, float], None]
-"""Receives the stage of the sound that is published now, in words, and the share that is sent."""
 
 
 @dataclass
@@ -42,7 +40,7 @@ class QueueSending:
         self._lock = threading.Lock()
 
     def start(
-        self, person: Person, queue: PublishQueue, publish_with: Callable[[Report], PublishOne]
+        self, person: Person, queue: PublishQueue, publish_with: Callable[[Progress], PublishOne]
     ) -> bool:
         """Publish what waits in a person's queue.
 

@@ -11,11 +11,9 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from app import auth, services
 from app.analysis_queue import Requester
 from app.clips import BatchClip
-from app.queue_sending import Report
 from app.text import bullets, plain, plural
-from app.views.clip_analysis import analyse, current_requester
+from app.views.clip_analysis import analyse_in_background, current_requester
 from app.views.errors import show_error, shows_errors
-from core.audio.types import AudioLimits
 from core.errors import EarmarkError
 from core.freesound.vocabulary import SITE
 from core.people import Person
@@ -23,7 +21,7 @@ from core.publishing import bulk
 from core.publishing.bulk import BulkRow
 from core.publishing.form import machine_note, with_note
 from core.publishing.publish_queue import PublishQueue, QueueRow, RowState, SoundToPublish
-from core.publishing.upload import WithToken
+from core.publishing.upload import Progress, WithToken
 from core.publishing.upload_log import Upload
 
 logger = logging.getLogger(__name__)
@@ -138,7 +136,7 @@ def _described(clip: BatchClip, row: BulkRow) -> BulkRow:
 def _run(person: Person, queue: PublishQueue) -> bool:
     requester, with_token = current_requester(), auth.with_token(person)
 
-    def publish_with(report: Report) -> Callable[[QueueRow, bytes], Upload]:
+    def publish_with(report: Progress) -> Callable[[QueueRow, bytes], Upload]:
         return partial(_publish, person, with_token, requester, report)
 
     return services.queue_sending().start(person, queue, publish_with)
@@ -148,7 +146,7 @@ def _publish(
     person: Person,
     with_token: WithToken,
     requester: Requester,
-    report: Report,
+    report: Progress,
     row: QueueRow,
     data: bytes,
 ) -> Upload:
@@ -157,16 +155,7 @@ def _publish(
     Where another model has become active since the tags were shown, its suggestions are left out:
     the person has not seen them, so their absence from the tags would be no verdict.
     """
-    name, limits = row.row.audio_filename, AudioLimits.from_settings(services.settings())
-    waiting = "Waiting for the server to be free"
-    analysis = analyse(
-        name,
-        data,
-        services.predictor(),
-        limits,
-        requester,
-        lambda place: report(waiting if place else "Analysing", 0.0),
-    )
+    analysis = analyse_in_background(row.row.audio_filename, data, requester, report)
     if analysis.model != row.model:
         analysis = replace(analysis, suggestions=())
     form = row.row.to_form(len(data))

@@ -22,6 +22,7 @@ from core.audio.errors import AudioError
 from core.audio.types import AudioLimits
 from core.errors import EarmarkError
 from core.pipeline.analysis import Analysis, analyse_file
+from core.publishing.upload import Progress
 from core.work import Checkpoint, WorkStopped
 
 logger = logging.getLogger(__name__)
@@ -171,6 +172,29 @@ def turn_on_page(name: str, label: str) -> Iterator[Checkpoint]:
         report = _page_report(label, _spinner_in(spinner))
         with services.analysis_queue().turn(current_requester(), report) as turn:
             yield turn.limited_to(services.settings().max_work_seconds, name)
+
+
+def analyse_in_background(
+    name: str, data: bytes, requester: Requester, report: Progress
+) -> Analysis:
+    """Analyse a file that is about to be published, in a thread of its own.
+
+    Args:
+        name: What to call it.
+        data: The file's bytes.
+        requester: Whose turn in the queue it takes.
+        report: Receives the stage.
+
+    Raises:
+        AudioError: The file cannot be decoded.
+        WorkStopped: It takes too long.
+    """
+
+    def report_place(place: int) -> None:
+        report("Waiting for the server to be free" if place else "Analysing", 0.0)
+
+    limits = AudioLimits.from_settings(services.settings())
+    return analyse(name, data, services.predictor(), limits, requester, report_place)
 
 
 def _reason(end: BaseException) -> str:

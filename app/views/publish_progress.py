@@ -12,10 +12,9 @@ from app.analysis_queue import Requester
 from app.clips import OutgoingSound
 from app.sending import Sending
 from app.text import plain
-from app.views.clip_analysis import analyse, current_requester
+from app.views.clip_analysis import analyse_in_background, current_requester
 from app.views.draft import delete_draft
 from app.views.errors import shows_errors
-from core.audio.types import AudioLimits
 from core.people import Person
 from core.publishing.form import UploadForm, check
 from core.publishing.lookup import OWN_SOUNDS, edit_page
@@ -63,21 +62,11 @@ def _send(
     """Analyse the file, unless that was done, and publish it: in a thread of its own."""
     analysis = outgoing.analysis
     if analysis is None:
-        analysis = analyse(
-            outgoing.file_name,
-            outgoing.data,
-            services.predictor(),
-            AudioLimits.from_settings(services.settings()),
-            requester,
-            partial(_report_place, sending),
-        )
+        name, data = outgoing.file_name, outgoing.data
+        analysis = analyse_in_background(name, data, requester, sending.report)
         sending.analysis = analysis
     publisher = services.publisher()
     return publisher.publish(person, with_token, form, outgoing.data, analysis, sending.report)
-
-
-def _report_place(sending: Sending, place: int) -> None:
-    sending.report("Waiting for the server to be free" if place else "Analysing", 0.0)
 
 
 @st.fragment(run_every=POLL_INTERVAL_S)

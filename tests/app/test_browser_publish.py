@@ -9,6 +9,7 @@ from core.events.fold import fold
 from core.storage.local import open_local_workspace
 from tests.helpers.app_browser import sign_in_at_freesound
 from tests.helpers.app_server import Server
+from tests.servers.demo import freesound_settings
 
 pytestmark = pytest.mark.browser
 NAME = '<img src=x onerror="document.title=1"> **Rain** :red[x] [a](https://evil.example)'
@@ -23,10 +24,7 @@ def server(own_workspace, freesound_server, tmp_path):
         "earmark", redirect_uri=f"{running.url}/auth/freesound/callback"
     )
     running.configure(
-        FREESOUND_API_KEY=client.client_secret,
-        EARMARK_FREESOUND_CLIENT_ID=client.client_id,
-        EARMARK_FREESOUND_API=f"{freesound_server.url}/apiv2",
-        EARMARK_PREVIEW_HOSTS="127.0.0.1",
+        **freesound_settings(freesound_server, client),
         EARMARK_FREESOUND_REQUESTS_FILE=str(tmp_path / "requests.sqlite"),
     )
     running.start()

@@ -9,6 +9,7 @@ from app.components.refresh import MIN_WAIT_S
 from tests.helpers.app_browser import sign_in_at_freesound
 from tests.helpers.app_server import Server
 from tests.helpers.component_page import serve_page
+from tests.servers.demo import freesound_settings
 
 pytestmark = pytest.mark.browser
 SCRIPT = """
@@ -57,9 +58,7 @@ def server(own_workspace, freesound_server, tmp_path):
         "earmark", redirect_uri=f"{running.url}/auth/freesound/callback"
     )
     running.configure(
-        FREESOUND_API_KEY=client.client_secret,
-        EARMARK_FREESOUND_CLIENT_ID=client.client_id,
-        EARMARK_FREESOUND_API=f"{freesound_server.url}/apiv2",
+        **freesound_settings(freesound_server, client),
         EARMARK_FREESOUND_REQUESTS_FILE=str(tmp_path / "requests.sqlite"),
     )
     running.start()
