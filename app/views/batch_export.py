@@ -15,7 +15,7 @@ def export_section(rows: Sequence[BulkRow]) -> None:
     """Draw what Freesound would refuse, and the two downloads."""
     problems = problems_by_sentence(rows)
     if problems:
-        st.caption("Fix before export, or before these are published:")
+        st.caption("Freesound would refuse this; correct it first:")
         st.markdown(bullets(_problem_lines(problems, len(rows))))
     for number, column in bulk.formula_cells(rows):
         name = plain(rows[number].audio_filename)

@@ -11,6 +11,9 @@ from core.untrusted import csv_cell
 SIGNED = st.column_config.NumberColumn(format="%+.3f")
 """A difference. As text it would look like a formula."""
 
+UNKNOWN = "–"
+"""What is written where a number is not known."""
+
 
 def table(
     rows: Sequence[Mapping[str, object]],
@@ -30,4 +33,12 @@ def table(
         key: Of the table in the session.
     """
     shown = [{csv_cell(name): csv_cell(cell) for name, cell in row.items()} for row in rows]
-    st.dataframe(shown, hide_index=True, height=height, width=width, key=key, column_config=columns)
+    st.dataframe(
+        shown,
+        hide_index=True,
+        height=height,
+        width=width,
+        key=key,
+        column_config=columns,
+        placeholder=UNKNOWN,
+    )

@@ -147,7 +147,7 @@ def test_names_titles_descriptions_and_files_are_text_on_every_page(
     page.locator("input[type=file]").first.set_input_files(
         [file, {"name": "=" + FILE, "mimeType": "audio/ogg", "buffer": b"x"}]
     )
-    page.get_by_text("Fix before export").wait_for()
+    page.get_by_text("Freesound would refuse this").wait_for()
     reads(page, NAME, "=" + FILE)
 
     page.goto(f"{server.url}/metrics")

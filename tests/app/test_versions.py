@@ -44,6 +44,7 @@ def test_a_challenger_is_shown_with_its_comparison_and_what_it_learned(app, chal
     assert "To decide" in cells
     assert "[+0.010, +0.030]" in cells
     assert "90%" in cells  # 54 of 60 learned decisions
+    assert {frame.proto.placeholder for frame in page.dataframe} == {"–"}  # not None
 
 
 def test_a_version_is_deployed_with_who_and_why(app, own_workspace, challenger):
