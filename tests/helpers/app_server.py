@@ -2,11 +2,12 @@
 
 import os
 import socket
-import subprocess
-import sys
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
+
+from tests.helpers import served_app
 
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 60
@@ -43,16 +44,13 @@ class Server:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "streamlit", "run", str(self._script)],
-            cwd=ROOT,
-            env=self._environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        output, name = tempfile.mkstemp(prefix="earmark-server-", suffix=".log")
+        os.close(output)
+        self._output = Path(name)
+        self._process = served_app.start(self._script, self._environment, self._output)
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._is_healthy():
-            assert self._process.poll() is None, self._process.communicate()[1].decode()
+            assert self._process.is_alive(), self._output.read_text("utf-8")
             assert time.monotonic() < deadline, "the server did not start"
             time.sleep(POLL_INTERVAL_S)
 
@@ -68,8 +66,11 @@ class Server:
     def stop(self) -> str:
         """End it; returns what it printed."""
         self._process.terminate()
-        output, errors = self._process.communicate(timeout=STOP_TIMEOUT_S)
-        return (output + errors).decode()
+        self._process.join(STOP_TIMEOUT_S)
+        assert not self._process.is_alive(), "the server did not stop"
+        output = self._output.read_text("utf-8")
+        self._output.unlink()
+        return output
 
 
 def free_port() -> int:
