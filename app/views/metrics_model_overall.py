@@ -52,11 +52,10 @@ def headline(
         compared: Its bundle.
     """
     intervals = _intervals(bundle)
-    with st.container(key="figures-overall"):
-        columns = [*st.columns(3), *st.columns(3)]
-    for column, (score, (label, meaning)) in zip(columns, SCORES.items(), strict=True):
+    figures = st.container(key="figures-overall", horizontal=True)
+    for score, (label, meaning) in SCORES.items():
         value, interval = bundle.metrics["overall"].get(score), intervals.get(score)
-        column.metric(
+        figures.metric(
             label,
             "–" if value is None else f"{value:.3f}",
             delta=f"95%: {interval[0]:.3f} to {interval[1]:.3f}" if interval else None,

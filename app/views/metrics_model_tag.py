@@ -61,11 +61,10 @@ def tag_page(bundle: Bundle, compared: Bundle | None, tag: str) -> None:
 
 def _scores(scores: Numbers, detail: TagDetail | None) -> None:
     intervals = detail["intervals"] if detail else {}
-    with st.container(key="figures-tag"):
-        columns = st.columns(4)
-    for column, (name, label) in zip(columns, LABELS.items(), strict=True):
+    figures = st.container(key="figures-tag", horizontal=True)
+    for name, label in LABELS.items():
         value, interval = scores.get(name), intervals.get(name)
-        column.metric(
+        figures.metric(
             label,
             "–" if value is None else f"{value:.3f}",
             delta=f"95%: {interval[0]:.3f} to {interval[1]:.3f}" if interval else None,

@@ -109,10 +109,9 @@ def threshold_explorer(bundle: Bundle) -> None:
         "Suggestions": _of(overall["suggested"], now["overall"]["suggested"]),
         "Tags that reach it": f"{choice['tags']} of {len(choice['per_tag'])}",
     }
-    with st.container(key="figures-explorer"):
-        columns = st.columns(4)
-    for column, (name, figure) in zip(columns, figures.items(), strict=True):
-        column.metric(name, figure, border=True)
+    with st.container(key="figures-explorer", horizontal=True):
+        for name, figure in figures.items():
+            st.metric(name, figure, border=True)
     score_table(
         key="threshold-table",
         name="Thresholds for a precision",

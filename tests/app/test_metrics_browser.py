@@ -97,6 +97,18 @@ def test_the_numbers_of_a_chart_are_there_as_a_table(empty, opened):
     assert "%" in row.inner_text()
 
 
+def test_the_text_of_a_chart_has_one_size_at_every_width(empty, opened):
+    page = opened(empty, "/metrics")
+    charts = page.locator("[class*='st-key-chart-'] svg")
+    charts.nth(2).locator("path.line").first.wait_for()
+    for width in (1440, 800, 420):
+        page.set_viewport_size({"width": width, "height": 900})
+        for chart in charts.all():
+            page.wait_for_function(
+                "chart => Math.abs(chart.getScreenCTM().a - 1) < 0.02", arg=chart.element_handle()
+            )
+
+
 def test_an_error_plays_from_the_workspace_where_the_sound_is(own_workspace, tmp_path, opened):
     model = register_everything(own_workspace, tmp_path)
     workspace = open_local_workspace(own_workspace)

@@ -5,7 +5,7 @@ import { load } from "../shared/mount.js"
 
 const NAMESPACE = "http://www.w3.org/2000/svg"
 const LEFT = 52, TOP = 10, COLORS = 4, TICKS = 5, MAX_TEXTS = 6
-const WIDTHS = { wide: 560, narrow: 380 }, NARROW_PX = 460, ASPECT = 320 / 560
+const HIDDEN_PX = 560, ASPECT = 320 / 560
 const mount = await load(import.meta.url)
 const observers = new WeakMap()
 
@@ -35,9 +35,9 @@ function ticks(axis) {
   return Array.from({ length: count }, (_, place) => +((Math.ceil(axis.low / step - 1e-9) + place) * step).toPrecision(12))
 }
 
-// Text keeps its size where there is little room: the drawing then has fewer units.
+// A unit is a pixel, so that text has one size however much room there is.
 function draw(svg, { alt, x, y, series }) {
-  const width = svg.clientWidth && svg.clientWidth < NARROW_PX ? WIDTHS.narrow : WIDTHS.wide
+  const width = svg.clientWidth || HIDDEN_PX
   const parts = [], height = Math.round(width * ASPECT), RIGHT = width - 24, BOTTOM = height - 48
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`)
   const across = value => LEFT + ((value - x.low) / (x.high - x.low || 1)) * (RIGHT - LEFT)
