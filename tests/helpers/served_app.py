@@ -10,6 +10,8 @@ import os
 import sys
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import ModuleType
+from unittest.mock import patch
 
 from streamlit.web import cli
 
@@ -22,7 +24,9 @@ if CAN_COPY:
 def start(script: Path, environment: dict[str, str], output: Path) -> BaseProcess:
     """Serve a script; what the server prints goes to a file."""
     process = CONTEXT.Process(target=_serve, args=(script, environment, output), daemon=True)
-    process.start()
+    # A copy runs what is `__main__` here, which AppTest leaves to be the page that it drew.
+    with patch.dict(sys.modules, __main__=ModuleType("__main__")):
+        process.start()
     return process
 
 
