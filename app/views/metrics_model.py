@@ -91,15 +91,15 @@ def _choose(versions: list[ModelRef], active: ModelRef) -> tuple[ModelRef, Model
         on_change=_go_to_version,
         args=(str(active),),
     )
-    second.selectbox(
-        "Compare with",
-        [name for name in by_name if name != str(model)],
-        index=None,
-        key=state.metrics_compared.key,
-        placeholder="No other version" if len(by_name) == 1 else "Choose a version",
-        disabled=len(by_name) == 1,
-        on_change=lambda: set_params(compare=state.metrics_compared.get() or ""),
-    )
+    if len(by_name) > 1:
+        second.selectbox(
+            "Compare with",
+            [name for name in by_name if name != str(model)],
+            index=None,
+            key=state.metrics_compared.key,
+            placeholder="Choose a version",
+            on_change=lambda: set_params(compare=state.metrics_compared.get() or ""),
+        )
     return model, other
 
 

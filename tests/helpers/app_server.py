@@ -64,13 +64,14 @@ class Server:
             return False
 
     def stop(self) -> str:
-        """End it; returns what it printed."""
+        """End it, unless it has ended; returns what it printed."""
         self._process.terminate()
         self._process.join(STOP_TIMEOUT_S)
         assert not self._process.is_alive(), "the server did not stop"
-        output = self._output.read_text("utf-8")
-        self._output.unlink()
-        return output
+        if self._output.exists():
+            self._printed = self._output.read_text("utf-8")
+            self._output.unlink()
+        return self._printed
 
 
 def free_port() -> int:

@@ -34,7 +34,7 @@ from training.fine_tuning.data import (
     softened,
     tag_space,
 )
-from training.fine_tuning.head import Whole, looped
+from training.fine_tuning.head import Whole, looped, loud_columns, network_input
 from training.fine_tuning.material import is_noncommercial
 from training.fine_tuning.study import folds_by_recording, predicted_by_fold
 from training.fine_tuning.thresholds import (
@@ -215,6 +215,21 @@ def test_the_loudest_second_is_found_wherever_it_is():
     assert len(second) == 1000
     assert np.count_nonzero(second == np.float32(0.5)) == 200
     assert len(loudest_second(samples[:900], rate=1000)) == 900
+
+
+def test_a_head_learns_from_loud_columns_by_themselves():
+    body, _ = parts()
+    burst, steady = np.full((BANDS, 480), AUDIOSET.floor, np.float32), sounds(1).frames.clip(0)
+    burst[:, 5 * 32 : 6 * 32] = 0
+
+    columns = loud_columns(body, Frames.joined([burst, steady]))
+
+    assert columns.clips.tolist() == [0, 1, 1]
+    with torch.inference_mode():
+        expected = body.columns(network_input(burst).unsqueeze(0))[0, 5]
+    torch.testing.assert_close(columns.features.pooled[0], expected)
+    assert columns.of(np.array([1])).clips.tolist() == [1, 1]
+    assert len(columns.of(np.array([1])).features.hidden) == 2
 
 
 @pytest.fixture

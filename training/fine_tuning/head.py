@@ -1,4 +1,8 @@
-"""The head for our own tags, trained on features of whole clips that are computed once."""
+"""The head for our own tags, trained on features that are computed once.
+
+They are those of whole clips and, so that it knows what a moment of a sound looks like, of single
+loud columns of time.
+"""
 
 from typing import NamedTuple
 
@@ -8,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from core.model.efficientat import AudioSetNetwork, Features, TagHead
+from core.model.efficientat import TIME_STRIDE, AudioSetNetwork, Features, TagHead
 from core.model.logmel import AUDIOSET
 from training.datasets.types import Frames, Labels
 from training.fine_tuning.data import SCALER, TagSpace
@@ -19,6 +23,10 @@ LOOP_FRAMES = 400
 HIDDEN, DROPOUT = 256, 0.4
 EPOCHS, BATCH_SIZE = 60, 128
 LEARNING_RATE, WEIGHT_DECAY = 3e-3, 1e-2
+LOUD_COLUMNS = 2
+"""Of a clip, which have its tags by themselves."""
+LOUD_SHARE = 0.25
+"""A column is loud from this share of the energy of the loudest one."""
 OTHER_SOUNDS_WEIGHT = 2.0
 """Of a sound outside our tags, beside a clip with them: there are fewer of them."""
 
@@ -34,6 +42,18 @@ class Whole(NamedTuple):
         """Return the features of some clips."""
         index = torch.as_tensor(rows)
         return Features(self.pooled[index], self.hidden[index], self.labels[index])
+
+
+class Columns(NamedTuple):
+    """Features of loud columns, and the row of the clip that each is from, int [columns]."""
+
+    features: Features
+    clips: NDArray[np.int64]
+
+    def of(self, rows: NDArray[np.int64]) -> "Columns":
+        """Return the columns of some clips."""
+        kept = np.flatnonzero(np.isin(self.clips, rows))
+        return Columns(Features(*(part[kept] for part in self.features)), self.clips[kept])
 
 
 def network_input(log_mel: NDArray[np.float32]) -> Tensor:
@@ -65,6 +85,30 @@ def whole_clips(body: AudioSetNetwork, frames: Frames) -> Whole:
     return Whole(*(torch.cat(part).cpu() for part in zip(*rows, strict=True)))
 
 
+@torch.inference_mode()
+def loud_columns(body: AudioSetNetwork, frames: Frames) -> Columns:
+    """Return features of at most `LOUD_COLUMNS` loud columns of each clip, drawn at random."""
+    body.eval()
+    device = next(body.parameters()).device
+    random = np.random.default_rng(0)
+    chosen, clips = [], list[int]()
+    for index in range(len(frames)):
+        loud = _loud(looped(filled_up(frames.clip(index)), LOOP_FRAMES))
+        drawn = random.choice(loud, min(LOUD_COLUMNS, len(loud)), replace=False)
+        columns = body.columns(network_input(frames.clip(index)).unsqueeze(0).to(device))
+        chosen.append(columns[0, torch.from_numpy(drawn)])
+        clips += [index] * len(drawn)
+    features = body.classify(torch.cat(chosen))
+    return Columns(Features(*(part.cpu() for part in features)), np.array(clips, np.int64))
+
+
+def _loud(log_mel: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return the loud columns of a log-mel [bands, frames]."""
+    missing = -log_mel.shape[1] % TIME_STRIDE
+    energy = np.pad(np.exp(log_mel).sum(axis=0), (0, missing)).reshape(-1, TIME_STRIDE).sum(axis=1)
+    return np.flatnonzero(energy >= LOUD_SHARE * energy.max())
+
+
 def label_probabilities(labels: Tensor, space: TagSpace) -> NDArray[np.float32]:
     """Return the greatest probability among labels that mean a tag: [clips, tags].
 
@@ -81,12 +125,12 @@ def label_probabilities(labels: Tensor, space: TagSpace) -> NDArray[np.float32]:
 def train_head(
     features: Features, targets: Labels, weights: NDArray[np.float32], seed: int
 ) -> TagHead:
-    """Train a head on features of whole clips.
+    """Train a head.
 
     Args:
-        features: Of the clips.
-        targets: Probability of each own tag, [clips, own].
-        weights: Of each clip in the loss, [clips].
+        features: Of the examples: clips, or columns of them.
+        targets: Probability of each own tag, [examples, own].
+        weights: Of each example in the loss, [examples].
         seed: Of the random numbers.
     """
     torch.manual_seed(seed)

@@ -18,9 +18,11 @@ from training.fine_tuning import body as tuning
 from training.fine_tuning.data import Sounds, TagSpace
 from training.fine_tuning.head import (
     OTHER_SOUNDS_WEIGHT,
+    Columns,
     Whole,
     head_logits,
     label_probabilities,
+    loud_columns,
     train_head,
     whole_clips,
 )
@@ -98,7 +100,7 @@ def train_network(
         CheckpointError: `run` holds something else, or cannot be written.
     """
     others = with_answers(material.other_sounds, published, material.space)
-    whole = HeadData.of(published, material, others, with_copies=False)
+    whole = HeadData.of_whole_clips(published, material, others)
     tuned = tuning.FineTuning(published, whole.fit(seed), run, seed)
     tuned.run(material.sounds.rows(material.train), others)
     body = rounded_to_half(tuned.body)
@@ -145,50 +147,63 @@ def with_answers(others: Sounds, published: AudioSetNetwork, space: TagSpace) ->
 
 @dataclass(frozen=True)
 class HeadData:
-    """Features of whole clips and of their copies, which a head is trained on.
+    """What a head is trained on: features of whole clips, of their copies and of loud columns.
 
     Attributes:
         clips: Features of training clips, one entry for each copy.
         others: Features of other sounds, likewise.
         targets: Of the training clips.
         other_targets: Of the other sounds.
+        columns: Of the training clips; None to train on whole clips alone.
+        other_columns: Of the other sounds, likewise.
     """
 
     clips: list[Whole]
     others: list[Whole]
     targets: Labels
     other_targets: Labels
+    columns: Columns | None = None
+    other_columns: Columns | None = None
 
     @classmethod
-    def of(
-        cls,
-        body: AudioSetNetwork,
-        material: FineTuningData,
-        others: Sounds,
-        with_copies: bool = True,
-    ) -> "HeadData":
-        """Compute the features."""
+    def of(cls, body: AudioSetNetwork, material: FineTuningData, others: Sounds) -> "HeadData":
+        """Compute the features of everything."""
         clips = material.sounds.rows(material.train)
         return cls(
-            [whole_clips(body, frames) for frames in clips.copies[: None if with_copies else 1]],
-            [whole_clips(body, frames) for frames in others.copies[: None if with_copies else 1]],
+            [whole_clips(body, frames) for frames in clips.copies],
+            [whole_clips(body, frames) for frames in others.copies],
             clips.targets,
             others.targets,
+            loud_columns(body, clips.frames),
+            loud_columns(body, others.frames),
         )
+
+    @classmethod
+    def of_whole_clips(
+        cls, body: AudioSetNetwork, material: FineTuningData, others: Sounds
+    ) -> "HeadData":
+        """Compute the features of the clips and the other sounds as they are."""
+        clips = material.sounds.rows(material.train)
+        features = [whole_clips(body, sounds.frames) for sounds in (clips, others)]
+        return cls(features[:1], features[1:], clips.targets, others.targets)
 
     def fit(self, seed: int, other_rows: NDArray[np.int64] | None = None) -> TagHead:
         """Train a head; on some of the other sounds only, where their rows are given."""
         rows = np.arange(len(self.other_targets)) if other_rows is None else other_rows
-        parts = [
-            Features(*(torch.cat(pair) for pair in zip(clips, others.rows(rows), strict=True)))
-            for clips, others in zip(self.clips, self.others, strict=True)
-        ]
-        features = Features(*(torch.cat(values) for values in zip(*parts, strict=True)))
-        targets = np.concatenate([self.targets, self.other_targets[rows]])
-        weights = np.ones(len(targets), np.float32)
-        weights[len(self.targets) :] = OTHER_SOUNDS_WEIGHT
-        copies = len(parts)
-        return train_head(features, np.tile(targets, (copies, 1)), np.tile(weights, copies), seed)
+        examples = [(Features(*whole), self.targets) for whole in self.clips]
+        others = [(whole.rows(rows), self.other_targets[rows]) for whole in self.others]
+        if self.columns and self.other_columns:
+            columns, other_columns = self.columns, self.other_columns.of(rows)
+            examples.append((columns.features, self.targets[columns.clips]))
+            others.append((other_columns.features, self.other_targets[other_columns.clips]))
+        features, targets = zip(*examples, *others, strict=True)
+        weights = [1.0] * len(examples) + [OTHER_SOUNDS_WEIGHT] * len(others)
+        return train_head(
+            Features(*(torch.cat(part) for part in zip(*features, strict=True))),
+            np.concatenate(targets),
+            np.repeat(np.array(weights, np.float32), [len(part) for part in targets]),
+            seed,
+        )
 
 
 def out_of_source_logits(data: HeadData, material: FineTuningData, seed: int) -> Logits:
