@@ -91,14 +91,14 @@ def loud_columns(body: AudioSetNetwork, frames: Frames) -> Columns:
     body.eval()
     device = next(body.parameters()).device
     random = np.random.default_rng(0)
-    chosen, clips = [], list[int]()
+    columns, clips = [], list[int]()
     for index in range(len(frames)):
         loud = _loud(looped(filled_up(frames.clip(index)), LOOP_FRAMES))
         drawn = random.choice(loud, min(LOUD_COLUMNS, len(loud)), replace=False)
-        columns = body.columns(network_input(frames.clip(index)).unsqueeze(0).to(device))
-        chosen.append(columns[0, torch.from_numpy(drawn)])
+        all_columns = body.columns(network_input(frames.clip(index)).unsqueeze(0).to(device))
+        columns.append(all_columns[0, torch.from_numpy(drawn)])
         clips += [index] * len(drawn)
-    features = body.classify(torch.cat(chosen))
+    features = body.classify(torch.cat(columns))
     return Columns(Features(*(part.cpu() for part in features)), np.array(clips, np.int64))
 
 

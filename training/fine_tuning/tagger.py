@@ -147,7 +147,7 @@ def with_answers(others: Sounds, published: AudioSetNetwork, space: TagSpace) ->
 
 @dataclass(frozen=True)
 class HeadData:
-    """What a head is trained on: features of whole clips, of their copies and of loud columns.
+    """Features that a head is trained on: of whole clips, of their copies and of loud columns.
 
     Attributes:
         clips: Features of training clips, one entry for each copy.
