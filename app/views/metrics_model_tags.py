@@ -106,7 +106,7 @@ def threshold_explorer(bundle: Bundle) -> None:
     figures = {
         "Precision": _percent(overall["precision"]),
         "Recall": _percent(overall["recall"]),
-        "Suggestions": _of(overall["suggested"], now["overall"]["suggested"]),
+        f"Suggestions, now {now['overall']['suggested']:,}": f"{overall['suggested']:,}",
         "Tags that reach it": f"{choice['tags']} of {len(choice['per_tag'])}",
     }
     with st.container(key="figures-explorer", horizontal=True):
@@ -174,10 +174,6 @@ def _label(choice: PrecisionChoice) -> str:
 
 def _percent(share: float | None) -> str:
     return "–" if share is None else f"{share:.0%}"
-
-
-def _of(part: int, whole: int) -> str:
-    return f"{part:,} (now {whole:,})"
 
 
 def _count(value: float | None) -> int | None:
