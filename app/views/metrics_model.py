@@ -82,8 +82,8 @@ def _choose(versions: list[ModelRef], active: ModelRef) -> tuple[ModelRef, Model
     state.metrics_version.set(str(model))
     state.metrics_compared.set(str(other) if other else None)
     with st.container(key="metrics-choice"):
-        first, second = st.columns(2)
-    first.selectbox(
+        columns = st.columns(2 if len(by_name) > 1 else 1)
+    columns[0].selectbox(
         "Version",
         list(by_name),
         key=state.metrics_version.key,
@@ -92,7 +92,7 @@ def _choose(versions: list[ModelRef], active: ModelRef) -> tuple[ModelRef, Model
         args=(str(active),),
     )
     if len(by_name) > 1:
-        second.selectbox(
+        columns[1].selectbox(
             "Compare with",
             [name for name in by_name if name != str(model)],
             index=None,

@@ -6,6 +6,7 @@ import streamlit as st
 
 from app.components.score_table import Cell, Column, Scored, score_table
 from app.text import plain
+from app.views.metrics_figures import score_metric
 from core.events.types import ModelRef
 from core.model.bundle import Bundle
 from core.model.metrics_report import data_name, difference, scored_tags
@@ -52,18 +53,10 @@ def headline(
         compared: Its bundle.
     """
     intervals = _intervals(bundle)
-    figures = st.container(key="figures-overall", horizontal=True)
-    for score, (label, meaning) in SCORES.items():
-        value, interval = bundle.metrics["overall"].get(score), intervals.get(score)
-        figures.metric(
-            label,
-            "–" if value is None else f"{value:.3f}",
-            delta=f"95%: {interval[0]:.3f} to {interval[1]:.3f}" if interval else None,
-            delta_color="off",
-            delta_arrow="off",
-            help=meaning,
-            border=True,
-        )
+    with st.container(key="figures-overall", horizontal=True):
+        for score, (label, meaning) in SCORES.items():
+            value = bundle.metrics["overall"].get(score)
+            score_metric(label, value, intervals.get(score), meaning)
     st.caption(_interval_note(bundle))
     rows = [_row(str(model), bundle, "")]
     if other and compared:

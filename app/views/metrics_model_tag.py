@@ -10,6 +10,7 @@ from app.routes import media_url
 from app.text import plain, plural
 from app.views import metrics_charts
 from app.views.metrics_address import set_params
+from app.views.metrics_figures import score_metric
 from core.events.fold import SoundState
 from core.model.bundle import Bundle
 from core.model.metrics_report import difference
@@ -61,17 +62,9 @@ def tag_page(bundle: Bundle, compared: Bundle | None, tag: str) -> None:
 
 def _scores(scores: Numbers, detail: TagDetail | None) -> None:
     intervals = detail["intervals"] if detail else {}
-    figures = st.container(key="figures-tag", horizontal=True)
-    for name, label in LABELS.items():
-        value, interval = scores.get(name), intervals.get(name)
-        figures.metric(
-            label,
-            "–" if value is None else f"{value:.3f}",
-            delta=f"95%: {interval[0]:.3f} to {interval[1]:.3f}" if interval else None,
-            delta_color="off",
-            delta_arrow="off",
-            border=True,
-        )
+    with st.container(key="figures-tag", horizontal=True):
+        for name, label in LABELS.items():
+            score_metric(label, scores.get(name), intervals.get(name))
     clips, recordings = int(scores.get("clips") or 0), int(scores.get("recordings") or 0)
     support = f"On {plural(clips, 'test clip')} of {plural(recordings, 'recording')}."
     if detail:

@@ -44,16 +44,16 @@ class Whole(NamedTuple):
         return Features(self.pooled[index], self.hidden[index], self.labels[index])
 
 
-class Columns(NamedTuple):
-    """Features of loud columns, and the row of the clip that each is from, int [columns]."""
+class Examples(NamedTuple):
+    """Features that a head is trained on, and the row of the clip that each is of, int [n]."""
 
     features: Features
     clips: NDArray[np.int64]
 
-    def of(self, rows: NDArray[np.int64]) -> "Columns":
-        """Return the columns of some clips."""
+    def of(self, rows: NDArray[np.int64]) -> "Examples":
+        """Return the examples of some clips."""
         kept = np.flatnonzero(np.isin(self.clips, rows))
-        return Columns(Features(*(part[kept] for part in self.features)), self.clips[kept])
+        return Examples(Features(*(part[kept] for part in self.features)), self.clips[kept])
 
 
 def network_input(log_mel: NDArray[np.float32]) -> Tensor:
@@ -85,8 +85,13 @@ def whole_clips(body: AudioSetNetwork, frames: Frames) -> Whole:
     return Whole(*(torch.cat(part).cpu() for part in zip(*rows, strict=True)))
 
 
+def clip_examples(body: AudioSetNetwork, frames: Frames) -> Examples:
+    """Return whole clips as examples."""
+    return Examples(Features(*whole_clips(body, frames)), np.arange(len(frames)))
+
+
 @torch.inference_mode()
-def loud_columns(body: AudioSetNetwork, frames: Frames) -> Columns:
+def loud_columns(body: AudioSetNetwork, frames: Frames) -> Examples:
     """Return features of at most `LOUD_COLUMNS` loud columns of each clip, drawn at random."""
     body.eval()
     device = next(body.parameters()).device
@@ -99,7 +104,7 @@ def loud_columns(body: AudioSetNetwork, frames: Frames) -> Columns:
         columns.append(all_columns[0, torch.from_numpy(drawn)])
         clips += [index] * len(drawn)
     features = body.classify(torch.cat(columns))
-    return Columns(Features(*(part.cpu() for part in features)), np.array(clips, np.int64))
+    return Examples(Features(*(part.cpu() for part in features)), np.array(clips, np.int64))
 
 
 def _loud(log_mel: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -18,8 +18,8 @@ from training.fine_tuning import body as tuning
 from training.fine_tuning.data import Sounds, TagSpace
 from training.fine_tuning.head import (
     OTHER_SOUNDS_WEIGHT,
-    Columns,
-    Whole,
+    Examples,
+    clip_examples,
     head_logits,
     label_probabilities,
     loud_columns,
@@ -150,32 +150,23 @@ class HeadData:
     """Features that a head is trained on: of whole clips, of their copies and of loud columns.
 
     Attributes:
-        clips: Features of training clips, one entry for each copy.
-        others: Features of other sounds, likewise.
+        clips: Of training clips; first of the clips as they are.
+        others: Of other sounds, likewise.
         targets: Of the training clips.
         other_targets: Of the other sounds.
-        columns: Of the training clips; None to train on whole clips alone.
-        other_columns: Of the other sounds, likewise.
     """
 
-    clips: list[Whole]
-    others: list[Whole]
+    clips: list[Examples]
+    others: list[Examples]
     targets: Labels
     other_targets: Labels
-    columns: Columns | None = None
-    other_columns: Columns | None = None
 
     @classmethod
     def of(cls, body: AudioSetNetwork, material: FineTuningData, others: Sounds) -> "HeadData":
         """Compute the features of everything."""
         clips = material.sounds.rows(material.train)
         return cls(
-            [whole_clips(body, frames) for frames in clips.copies],
-            [whole_clips(body, frames) for frames in others.copies],
-            clips.targets,
-            others.targets,
-            loud_columns(body, clips.frames),
-            loud_columns(body, others.frames),
+            _all_examples(body, clips), _all_examples(body, others), clips.targets, others.targets
         )
 
     @classmethod
@@ -184,26 +175,31 @@ class HeadData:
     ) -> "HeadData":
         """Compute the features of the clips and the other sounds as they are."""
         clips = material.sounds.rows(material.train)
-        features = [whole_clips(body, sounds.frames) for sounds in (clips, others)]
-        return cls(features[:1], features[1:], clips.targets, others.targets)
+        whole, other_whole = (clip_examples(body, sounds.frames) for sounds in (clips, others))
+        return cls([whole], [other_whole], clips.targets, others.targets)
 
     def fit(self, seed: int, other_rows: NDArray[np.int64] | None = None) -> TagHead:
         """Train a head; on some of the other sounds only, where their rows are given."""
         rows = np.arange(len(self.other_targets)) if other_rows is None else other_rows
-        examples = [(Features(*whole), self.targets) for whole in self.clips]
-        others = [(whole.rows(rows), self.other_targets[rows]) for whole in self.others]
-        if self.columns and self.other_columns:
-            columns, other_columns = self.columns, self.other_columns.of(rows)
-            examples.append((columns.features, self.targets[columns.clips]))
-            others.append((other_columns.features, self.other_targets[other_columns.clips]))
-        features, targets = zip(*examples, *others, strict=True)
-        weights = [1.0] * len(examples) + [OTHER_SOUNDS_WEIGHT] * len(others)
+        others = [examples.of(rows) for examples in self.others]
+        targets = [self.targets[examples.clips] for examples in self.clips]
+        targets += [self.other_targets[examples.clips] for examples in others]
+        weights = [1.0] * len(self.clips) + [OTHER_SOUNDS_WEIGHT] * len(others)
+        features = [examples.features for examples in (*self.clips, *others)]
         return train_head(
             Features(*(torch.cat(part) for part in zip(*features, strict=True))),
             np.concatenate(targets),
             np.repeat(np.array(weights, np.float32), [len(part) for part in targets]),
             seed,
         )
+
+
+def _all_examples(body: AudioSetNetwork, sounds: Sounds) -> list[Examples]:
+    """Return sounds as they are, their copies, and loud columns of them."""
+    return [
+        *(clip_examples(body, frames) for frames in sounds.copies),
+        loud_columns(body, sounds.frames),
+    ]
 
 
 def out_of_source_logits(data: HeadData, material: FineTuningData, seed: int) -> Logits:
@@ -213,7 +209,7 @@ def out_of_source_logits(data: HeadData, material: FineTuningData, seed: int) ->
         is_part = material.other_parts == part
         head = rounded_to_half(data.fit(seed, np.flatnonzero(~is_part)))
         rows = np.flatnonzero(is_part)
-        logits[rows] = head_logits(head, data.others[0].rows(rows))
+        logits[rows] = head_logits(head, data.others[0].of(rows).features)
         logger.info("other sounds part=%d sounds=%d", part + 1, len(rows))
     return logits
 
